@@ -1,0 +1,125 @@
+"""What runs user code: the seam between *what to run* and *where*.
+
+A `RunSpec` says what; a `Backend` starts it; a `Run` is the started thing. Two honest
+implementations fulfil it (process, docker) and one that tests play by hand; one contract suite,
+`tests/backends/test_contract.py`, runs over all of them. Nothing here knows what a training job is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+Tell = Callable[[str], None]
+"""Receives one line of progress (an environment being built, an image being pulled)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of ours, and where the run sees it."""
+
+    outside: Path
+    inside: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to run, in no backend's own words.
+
+    `command` is what follows the image's entry point (`("train",)` or `("serve",)`); `entrypoint`
+    and `arguments` replace both where a job names ContainerEntrypoint or ContainerArguments.
+    `workdir` is a folder of this run alone in which a backend may keep its log and exit code; the
+    `/opt/ml` tree is the mount whose `inside` is `/opt/ml`. `hosts` maps the names of all hosts of
+    the job to addresses, where the backend can know them.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    workdir: Path
+    mounts: tuple[Mount, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = "algo-1"
+    hosts: tuple[str, ...] = ("algo-1",)
+    ports: tuple[int, ...] = ()
+    gpus: int = 0
+    entrypoint: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    isolated: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a run's output, without its line end.
+
+    `position` is where reading goes on after this line: hand it to `Run.lines` in a later process
+    and no line is lost or doubled. `timestamp_ms` is milliseconds since 1970, UTC.
+    """
+
+    text: str
+    position: str
+    timestamp_ms: int
+
+
+class Run(Protocol):
+    """Something that was started."""
+
+    @property
+    def id(self) -> str:
+        """An address that outlives this process: `Backend.find(run.id)` after our restart."""
+
+    def lines(self, after: str | None = None) -> Iterator[LogLine]:
+        """Output from `after` on (from the start for None); follows until the run has ended and
+        all its output was read. A line not yet ended by a newline is held back until it is, or
+        until the run ends. Lines over 256 KiB are split there (CloudWatch's event limit)."""
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code (128+n for signal n), or None when `timeout` seconds pass first or when
+        the code can never be known (the machine was restarted under it: see `lost`)."""
+
+    @property
+    def lost(self) -> bool:
+        """True when the run is gone and its exit code with it."""
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM to the whole group, wait `grace_seconds`, SIGKILL; returns when all is gone.
+        No error when it has ended already."""
+
+    def address(self, port: int) -> tuple[str, int]:
+        """Host and port at which we reach the run's `port`."""
+
+    def close(self) -> None:
+        """Give back what the run holds outside (a container, descriptors); kills what is left of
+        its process group. The log and exit code may be gone afterwards."""
+
+
+class Backend(Protocol):
+    """Where user code runs."""
+
+    name: str
+
+    def check(self, image: str) -> None:
+        """Raises ImageNotFound, naming the images there are, when `image` cannot be run here."""
+
+    def prepare(self, image: str, tell: Tell) -> None:
+        """Make `image` ready to start (build its environment, pull it); idempotent, safe from
+        several threads, tells its progress. Raises RunFailedToStart with a reason."""
+
+    def start(self, spec: RunSpec) -> Run:
+        """Start it; returns at once. Raises RunFailedToStart."""
+
+    def find(self, run_id: str) -> Run | None:
+        """The run of that id, also when another process of ours started it; None when unknown."""
+
+    def clean(self, keep: frozenset[str]) -> None:
+        """End and remove everything of ours that is not in `keep` (ids of runs)."""
+
+    def host_address(self) -> str:
+        """The host name or address at which a run reaches the emulator."""
+
+    def gpu_count(self) -> int:
+        """GPUs that runs can use."""
