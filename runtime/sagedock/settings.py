@@ -1,0 +1,95 @@
+"""One frozen Settings, read once from SAGEDOCK_* variables and flags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sagedock.errors import StartupError
+
+PREFIX = "SAGEDOCK_"
+DEFAULT_PORT = 4599
+
+
+class Settings(BaseModel):
+    """How this emulator runs. Every field is also the variable SAGEDOCK_<FIELD>, upper case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless you say so")
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="port to listen on; 0 picks one")
+    home: Path = Field(
+        Path("~/.sagedock"), description="folder of all state: objects, jobs, environments, logs"
+    )
+    frameworks: Path | None = Field(
+        None, description="folder of framework environments, if not <home>/frameworks"
+    )
+    backend: Literal["auto", "process", "docker"] = Field(
+        "auto", description="where user code runs"
+    )
+    region: str = Field("us-east-1", description="region used where a request is not signed")
+    account: str = Field(
+        "000000000000", pattern=r"\d{12}", description="the twelve digits of the account you are"
+    )
+    gpu: Literal["auto", "strict"] = Field(
+        "auto",
+        description="strict: a script that asks for a GPU that is not there fails, as in the cloud",
+    )
+    limits: Literal["strict", "warn", "off"] = Field(
+        "strict", description="payload and time limits of the service: enforce, log, or ignore"
+    )
+    hold_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=50,
+        description="how long a polling client's Describe of something in transition is held",
+    )
+    startup_seconds: float = Field(
+        480.0, gt=0, description="deadline for a model server's first healthy /ping (AWS: 8 min)"
+    )
+    model_server_seconds: float = Field(
+        60.0, gt=0, description="deadline for one invocation (AWS: 60 s)"
+    )
+    training_grace_seconds: float = Field(
+        120.0, ge=0, description="SIGTERM to SIGKILL for a training job (AWS: 120 s)"
+    )
+    hosting_grace_seconds: float = Field(
+        30.0, ge=0, description="SIGTERM to SIGKILL for a model server (AWS: 30 s)"
+    )
+    keep_jobs: bool = Field(
+        False, description="leave jobs running when the emulator stops; the next start adopts them"
+    )
+
+    @classmethod
+    def read(
+        cls, environment: Mapping[str, str] | None = None, **overrides: Any
+    ) -> Settings:
+        """Settings from SAGEDOCK_* of `environment` (default: the process's own), over which
+        `overrides` win where they are not None. Raises StartupError naming the bad variable."""
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {
+            name: environment[PREFIX + name.upper()]
+            for name in cls.model_fields
+            if environment.get(PREFIX + name.upper())
+        }
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "settings"
+            raise StartupError(
+                f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) is "
+                f"{values.get(name)!r}: {first['msg']}."
+            ) from error
+        home = settings.home.expanduser().absolute()
+        frameworks = (
+            settings.frameworks.expanduser().absolute()
+            if settings.frameworks
+            else home / "frameworks"
+        )
+        return settings.model_copy(update={"home": home, "frameworks": frameworks})
