@@ -75,18 +75,23 @@ UPDATING: Final = "Updating"
 IN_SERVICE: Final = "InService"
 DELETING: Final = "Deleting"
 ROLLING_BACK: Final = "RollingBack"
+SYSTEM_UPDATING: Final = "SystemUpdating"
 
 NEXT_ENDPOINT: Final[dict[str, frozenset[str]]] = {
     CREATING: frozenset({IN_SERVICE, FAILED, DELETING}),
     UPDATING: frozenset({IN_SERVICE, FAILED, ROLLING_BACK, DELETING}),
     ROLLING_BACK: frozenset({IN_SERVICE, FAILED, DELETING}),
-    # Creating again: the emulator was restarted, and its model servers with it.
-    IN_SERVICE: frozenset({UPDATING, DELETING, FAILED, CREATING}),
+    # SystemUpdating, AWS's word for maintenance: the emulator was restarted, and the model servers
+    # have to be started again.
+    IN_SERVICE: frozenset({UPDATING, DELETING, FAILED, SYSTEM_UPDATING}),
+    SYSTEM_UPDATING: frozenset({IN_SERVICE, FAILED, DELETING}),
     FAILED: frozenset({UPDATING, DELETING}),
     DELETING: frozenset(),
 }
 
-ENDPOINT_IN_TRANSITION: Final = frozenset({CREATING, UPDATING, ROLLING_BACK, DELETING})
+ENDPOINT_IN_TRANSITION: Final = frozenset(
+    {CREATING, UPDATING, ROLLING_BACK, SYSTEM_UPDATING, DELETING}
+)
 
 
 def check_move(table: dict[str, frozenset[str]], name: str, now: str, then: str) -> None:

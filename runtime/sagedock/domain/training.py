@@ -100,7 +100,9 @@ class TrainingJob(Resource):
 
     @property
     def status(self) -> str:
-        return PRIMARY_OF[self.secondary_status]
+        primary = PRIMARY_OF[self.secondary_status]
+        # A job that was asked to stop stays Stopping while it uploads what it has.
+        return "Stopping" if self.stop_requested and primary == "InProgress" else primary
 
     @property
     def has_ended(self) -> bool:
@@ -159,11 +161,8 @@ class TrainingJob(Resource):
         changed = replace(self, transitions=steps, modified=now)
         if status == TRAINING and changed.training_started is None:
             changed = replace(changed, training_started=now)
-        if (status == UPLOADING or ended) and changed.training_ended is None:
-            changed = replace(
-                changed,
-                training_ended=now if changed.training_started or ended else None,
-            )
+        if (status == UPLOADING or ended) and changed.training_started is not None:
+            changed = replace(changed, training_ended=changed.training_ended or now)
         return changed
 
     def failed(self, reason: str, now: datetime) -> Self:

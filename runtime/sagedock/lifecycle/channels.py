@@ -1,0 +1,100 @@
+"""S3 data to channel folders, with no copy where the file system can."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sagedock.domain.training import Channel
+from sagedock.errors import SagedockError, ServiceError
+from sagedock.lifecycle.object_store import ObjectStore, split_uri
+
+
+class DataDownloadFailed(SagedockError):
+    """Fit for a FailureReason: "ClientError: Data download failed: …"."""
+
+
+def stage_channel(
+    channel: Channel, hosts: tuple[str, ...], folders: dict[str, Path], objects: ObjectStore
+) -> int:
+    """Put the channel's objects below each host's folder; how many there were.
+
+    A key keeps what follows the prefix as its relative path. ShardedByS3Key deals the objects out
+    among the hosts, so that with more hosts than objects some get none (botocore documentation of
+    S3DataSource). Raises DataDownloadFailed.
+    """
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    sharded = channel.distribution == "ShardedByS3Key"
+    count = 0
+    try:
+        for index, (bucket, key, relative) in enumerate(_members(channel, objects)):
+            receivers = (hosts[index % len(hosts)],) if sharded else hosts
+            for host in receivers:
+                _stage(objects, bucket, key, folders[host], relative)
+            count += 1
+    except (ServiceError, OSError, ValueError) as error:
+        raise DataDownloadFailed(
+            f"ClientError: Data download failed: channel {channel.name}, {channel.s3_uri}: {error}"
+        ) from error
+    if count == 0:
+        raise DataDownloadFailed(
+            f"ClientError: Data download failed: No S3 objects found under S3 URL "
+            f'"{channel.s3_uri}" given in input data source.'
+        )
+    return count
+
+
+def _members(channel: Channel, objects: ObjectStore) -> Iterator[tuple[str, str, str]]:
+    """(bucket, key, relative path) of each object of the channel, in the order of keys."""
+    bucket, prefix = split_uri(channel.s3_uri)
+    if channel.data_type == "ManifestFile":
+        yield from _manifest(bucket, prefix, objects)
+        return
+    for entry in objects.list(bucket, prefix):
+        # A prefix is text, not a folder: s3://b/in finds in/a and in-b/c alike, as in S3 itself.
+        relative = relative_path(entry.key, prefix)
+        if relative:
+            yield bucket, entry.key, relative
+
+
+def relative_path(key: str, prefix: str) -> str:
+    """What of `key` is kept below the channel's folder; "" for the folder's own marker object.
+
+    An object that *is* the prefix keeps its last part; otherwise the prefix, and the slash after
+    it, is cut off (DG your-algorithms-training-algo-running-container: "File mode").
+    """
+    if key.endswith("/"):
+        return ""
+    if key == prefix:
+        return key.rpartition("/")[2]
+    rest = key[len(prefix) :]
+    if prefix == "" or prefix.endswith("/") or rest.startswith("/"):
+        return rest.lstrip("/")
+    return prefix.rpartition("/")[2] + rest
+
+
+def _manifest(bucket: str, key: str, objects: ObjectStore) -> Iterator[tuple[str, str, str]]:
+    """A manifest is a JSON list: {"prefix": "s3://…"}, then keys below it (botocore documentation
+    of S3DataSource.S3DataType)."""
+    with objects.open(bucket, key) as file:
+        entries = json.load(file)
+    if not entries or not isinstance(entries[0], dict) or "prefix" not in entries[0]:
+        raise ValueError('the manifest has to begin with {"prefix": "s3://…"}')
+    there, prefix = split_uri(entries[0]["prefix"])
+    for name in entries[1:]:
+        yield there, prefix + name, str(name)
+
+
+def _stage(objects: ObjectStore, bucket: str, key: str, folder: Path, relative: str) -> None:
+    """A key may hold `..` or an empty part: as a path it must stay below the folder."""
+    parts = [part for part in relative.split("/") if part]
+    if any(part in (".", "..") or "\0" in part for part in parts):
+        raise ValueError(f"the key {key!r} is no path that a folder can hold")
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target):
+        raise ValueError(f"the key {key!r} and another one are the same file for a file system")
+    objects.stage(bucket, key, target)
