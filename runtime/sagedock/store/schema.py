@@ -22,8 +22,13 @@ MIGRATIONS: Final = (
         details TEXT NOT NULL
     );
     CREATE INDEX runs_by_arn ON runs (arn);
+    CREATE TABLE log_groups (
+        name TEXT NOT NULL PRIMARY KEY, created_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
     CREATE TABLE log_streams (
-        id INTEGER PRIMARY KEY, log_group TEXT NOT NULL, name TEXT NOT NULL,
+        id INTEGER PRIMARY KEY,
+        log_group TEXT NOT NULL REFERENCES log_groups (name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
         created_ms INTEGER NOT NULL, first_ms INTEGER, last_ms INTEGER, ingested_ms INTEGER,
         position TEXT,
         UNIQUE (log_group, name)
@@ -36,7 +41,8 @@ MIGRATIONS: Final = (
     CREATE INDEX log_events_in_order ON log_events (stream, timestamp_ms, id);
     CREATE TABLE metrics (
         id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL,
-        dimensions TEXT NOT NULL, timestamp REAL NOT NULL, value REAL NOT NULL, unit TEXT
+        dimensions TEXT NOT NULL, timestamp REAL NOT NULL, count REAL NOT NULL,
+        total REAL NOT NULL, minimum REAL NOT NULL, maximum REAL NOT NULL, unit TEXT
     );
     CREATE INDEX metrics_by_name ON metrics (namespace, name, dimensions, timestamp);
     """,
