@@ -95,3 +95,28 @@ def write_failure(path: str, text: str, mode: str = "w") -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, mode, encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
+
+
+class UnsupportedContentTypeError(Exception):
+    """415 of the legacy server; user code raises it too, as container_support.serving's.
+
+    These three pass text *and* argument on, so that `str()` is the text of a pair
+    (container support 1.1.3, serving.py); the legacy server's error body shows it so.
+    """
+
+    def __init__(self, content_type: object) -> None:
+        super().__init__(f"Requested unsupported ContentType: {content_type}", content_type)
+
+
+class UnsupportedAcceptTypeError(Exception):
+    """406 of the legacy server."""
+
+    def __init__(self, accept: object) -> None:
+        super().__init__(f"Requested unsupported ContentType in Accept: {accept}", accept)
+
+
+class UnsupportedInputShapeError(Exception):
+    """412 of the legacy server: the model has one input and the request brought several."""
+
+    def __init__(self, inputs: object) -> None:
+        super().__init__(f"Model can have only 1 input data, but it has: {inputs}", inputs)
