@@ -16,6 +16,9 @@ from typing import NamedTuple
 from sagedock.errors import SagedockError
 from sagedock.store.database import Database
 
+_LAST_CHARACTER = "\U0010ffff"
+"""Sorts behind everything that can follow a prefix."""
+
 
 class LogNotFound(SagedockError):
     """`missing` is "group" or "stream"."""
@@ -60,6 +63,19 @@ class LogEvent:
     stream: str
     message: str
     ingested_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which streams of a group: those named, or (names None) all that start with `prefix`."""
+
+    names: Sequence[str] | None = None
+    prefix: str = ""
+
+    def where(self) -> tuple[str, Sequence[str]]:
+        if self.names is None:
+            return "name >= ? AND name <= ?", (self.prefix, self.prefix + _LAST_CHARACTER)
+        return f"name IN ({', '.join('?' * len(self.names))})", self.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +178,9 @@ class LogEvents:
         way = "DESC" if descending else "ASC"
         order = f"coalesce(last_ms, 0) {way}, name {way}" if by_time else f"name {way}"
         rows = self._database.read().execute(
-            "SELECT * FROM log_streams WHERE log_group = ? AND name >= ? AND substr(name, 1, ?) = ?"
+            "SELECT * FROM log_streams WHERE log_group = ? AND name >= ? AND name <= ?"
             f" ORDER BY {order}",
-            (group, prefix, len(prefix), prefix),
+            (group, prefix, prefix + _LAST_CHARACTER),
         )
         return [
             LogStream(r["name"], r["created_ms"], r["first_ms"], r["last_ms"], r["ingested_ms"])
@@ -207,27 +223,31 @@ class LogEvents:
             self._note(connection, found, [row[1] for row in rows], position, now_ms)
 
     def position(self, group: str, stream: str) -> str | None:
-        """Where to go on reading the run; None at its start. Raises LogNotFound."""
-        connection = self._database.read()
-        found = self._stream_id(connection, group, stream)
-        row = connection.execute("SELECT position FROM log_streams WHERE id = ?", (found,))
-        position: str | None = row.fetchone()["position"]
-        return position
+        """Where to go on reading the run; None at its start."""
+        row = (
+            self._database.read()
+            .execute(
+                "SELECT position FROM log_streams WHERE log_group = ? AND name = ?",
+                (group, stream),
+            )
+            .fetchone()
+        )
+        return None if row is None else row["position"]
 
     def events(
-        self, group: str, streams: Sequence[str], between: Between
+        self, group: str, chosen: Chosen, between: Between
     ) -> Generator[LogEvent, None, None]:
-        """The events of the named streams, interleaved by time. Close the generator (or exhaust
+        """The events of the chosen streams, interleaved by time. Close the generator (or exhaust
         it) soon: until then this thread's connection sees the database as it is now."""
+        which, names = chosen.where()
         where, values = between.where()
         way = "DESC" if between.newest_first else "ASC"
-        marks = ", ".join("?" * len(streams))
         cursor = self._database.read().execute(
             "SELECT log_events.id AS row, timestamp_ms, log_events.ingested_ms AS ingested,"
             " message, name FROM log_events JOIN log_streams ON log_streams.id = stream"
-            f" WHERE log_group = ? AND name IN ({marks}){where}"
+            f" WHERE log_group = ? AND {which}{where}"
             f" ORDER BY timestamp_ms {way}, log_events.id {way}",
-            (group, *streams, *values),
+            (group, *names, *values),
         )
         with closing(cursor):
             for row in cursor:

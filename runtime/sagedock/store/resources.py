@@ -45,6 +45,15 @@ class Filter:
     modified_before: datetime | None = None
     sort_by: Literal["Name", "CreationTime", "Status"] = "CreationTime"
     descending: bool = True
+    after: tuple[str | float, str] | None = None
+    """Only what comes after this place in that order: the `sort_key` of the last one that was answered."""
+    limit: int | None = None
+
+
+def sort_key(resource: Resource, sort_by: str) -> tuple[str | float, str]:
+    """A resource's place in the order `sort_by`; unique, as ties go by name."""
+    values = {"Name": resource.name, "CreationTime": resource.created.timestamp()}
+    return values.get(sort_by, resource.status), resource.name
 
 
 class Resources(Generic[R]):
@@ -84,7 +93,8 @@ class Resources(Generic[R]):
     def find(self, wanted: Filter | None = None) -> list[R]:
         """All that match, in the order asked for; ties by name."""
         wanted = wanted or Filter()
-        where, values = ["kind = ?"], [self._cls.kind]
+        where: list[str] = ["kind = ?"]
+        values: list[str | float] = [self._cls.kind]
         if wanted.name_contains:
             where.append("instr(name, ?) > 0")
             values.append(wanted.name_contains)
@@ -99,12 +109,16 @@ class Resources(Generic[R]):
         ):
             if moment is not None:
                 where.append(f"{column} {sign} ?")
-                values.append(moment.timestamp())  # type: ignore[arg-type]
+                values.append(moment.timestamp())
         order = {"Name": "name", "CreationTime": "created", "Status": "status"}[wanted.sort_by]
         way = "DESC" if wanted.descending else "ASC"
+        if wanted.after is not None:
+            where.append(f"({order}, name) {'<' if wanted.descending else '>'} (?, ?)")
+            values.extend(wanted.after)
+        limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
         rows = self._database.read().execute(
             f"SELECT * FROM resources WHERE {' AND '.join(where)} "
-            f"ORDER BY {order} {way}, name {way}",
+            f"ORDER BY {order} {way}, name {way}{limit}",
             values,
         )
         return [self._restore(row) for row in rows]
