@@ -1,0 +1,364 @@
+"""A request against its model: what AWS answers with a ValidationException.
+
+Every shape becomes a checker once, so a request costs one walk. The texts are those of AWS's
+service framework:
+
+- known from answers that users quoted in public: the count and the list of findings, `Member must
+  not be null`, length, value, enum and pattern, and `Map value must satisfy constraint: [...]`
+  (aws/sagemaker-python-sdk 314, aws-samples/amazon-sagemaker-pytorch-detectron2 10);
+- guesses: the order of several findings, and how the place within a map of structures is
+  written.
+
+We differ on purpose in one thing: of a list or a map, and of a long value, AWS repeats everything
+and we show what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from sagedock.aws import model, patterns
+from sagedock.aws.model import Call, Shape
+from sagedock.errors import ServiceError, ValidationException
+
+CODES: Final = {
+    "sagemaker": "ValidationException",
+    "sagemaker-runtime": "ValidationError",
+    "logs": "InvalidParameterException",
+    "cloudwatch": "ValidationError",
+    "sts": "ValidationError",
+    "iam": "ValidationError",
+}
+"""How each service calls a request that breaks its model."""
+
+LENIENT: Final = frozenset({"s3", "sts", "iam"})
+"""Services whose values are not checked against the model: their own errors say more."""
+
+_SHOWN: Final = 120
+"""Characters of a value that an error repeats."""
+
+_PYTHON: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "float": (int, float),
+    "boolean": (bool,),
+    "timestamp": (datetime,),
+    "blob": (bytes, bytearray, memoryview, str),
+}
+
+
+class Place(NamedTuple):
+    """Where a value is; made text only when something is wrong there."""
+
+    outer: Place | None
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.outer}.{self.name}" if self.outer else self.name
+
+
+class Checker:
+    """Finds what is wrong with a value of one shape; this one looks at the type alone."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.kind = shape.kind
+        self.types = _PYTHON.get(shape.kind, (object,))
+        self.is_sensitive = shape.is_sensitive
+
+    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+        """Append to `findings`. Raises SerializationException for a value of another type."""
+        self.check_type(value, place)
+
+    def check_type(self, value: Any, place: Place) -> None:
+        wrong = not isinstance(value, self.types)
+        if wrong or ((value is True or value is False) and self.kind != "boolean"):
+            raise _wrong_type(value, self.kind, place)
+
+    def complaint(self, value: Any, place: Place, constraint: str) -> str:
+        shown = "" if self.is_sensitive else f" {shown_value(value)}"
+        return f"Value{shown} at '{place}' failed to satisfy constraint: {constraint}"
+
+
+class Text(Checker):
+    """A string or a blob: its enum, length and pattern."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.enum = frozenset(shape.enum)
+        self.minimum = shape.minimum or 0
+        self.maximum = float("inf") if shape.maximum is None else shape.maximum
+        self.pattern = patterns.compiled(shape.pattern) if shape.pattern else None
+        self.constraints = _constraints(shape)
+
+    def broken(self, value: Any) -> list[str]:
+        """The constraints that `value` breaks, by name."""
+        broken = []
+        if self.enum and value not in self.enum:
+            broken.append("enum")
+        if len(value) > self.maximum:
+            broken.append("maximum")
+        elif len(value) < self.minimum:
+            broken.append("minimum")
+        if self.pattern and isinstance(value, str) and not self.pattern.fullmatch(value):
+            broken.append("pattern")
+        return broken
+
+    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+        self.check_type(value, place)
+        for name in self.broken(value):
+            findings.append(self.complaint(value, place, self.constraints[name]))
+
+
+class Number(Checker):
+    """An integer or a float: its range."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.minimum = float("-inf") if shape.minimum is None else shape.minimum
+        self.maximum = float("inf") if shape.maximum is None else shape.maximum
+        self.constraints = _constraints(shape)
+
+    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+        self.check_type(value, place)
+        if value > self.maximum:
+            findings.append(self.complaint(value, place, self.constraints["maximum"]))
+        elif value < self.minimum:
+            findings.append(self.complaint(value, place, self.constraints["minimum"]))
+
+
+class Sized(Checker):
+    """What lists and maps share: how many there are."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.minimum = shape.minimum or 0
+        self.maximum = float("inf") if shape.maximum is None else shape.maximum
+        self.constraints = _constraints(shape)
+
+    def check_size(self, value: Any, place: Place, findings: list[str]) -> None:
+        if len(value) > self.maximum:
+            findings.append(self.complaint(value, place, self.constraints["maximum"]))
+        elif len(value) < self.minimum:
+            findings.append(self.complaint(value, place, self.constraints["minimum"]))
+
+
+class List(Sized):
+    """A list. Texts in it are judged together, anything else each at its own place, from 1."""
+
+    def __init__(self, service: str, shape: Shape) -> None:
+        super().__init__(shape)
+        self.types = (list, tuple)
+        self.member = _checker(service, shape.member)
+
+    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+        self.check_type(value, place)
+        self.check_size(value, place, findings)
+        texts = self.member if isinstance(self.member, Text) else None
+        wrong = []
+        for number, item in enumerate(value, 1):
+            inner = Place(Place(place, str(number)), "member")
+            if item is None:
+                findings.append(_null(inner))
+            elif texts is None:
+                self.member.check(item, inner, findings)
+            else:
+                texts.check_type(item, inner)
+                if texts.broken(item):
+                    wrong.append(item)
+        if wrong and texts:
+            must = _together("Member must", texts)
+            findings.append(self.complaint(wrong, place, must))
+
+
+class Map(Sized):
+    """A map. Keys are judged together, and so are values that are texts."""
+
+    def __init__(self, service: str, shape: Shape) -> None:
+        super().__init__(shape)
+        self.types = (Mapping,)
+        self.key = _checker(service, shape.key)
+        self.value = _checker(service, shape.value)
+
+    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+        self.check_type(value, place)
+        self.check_size(value, place, findings)
+        self._check_texts(value, place, findings)
+        for key, item in value.items():
+            inner = Place(Place(place, str(key)), "member")
+            if item is None:
+                findings.append(_null(inner))
+            elif not isinstance(self.value, Text):
+                self.value.check(item, inner, findings)
+
+    def _check_texts(self, value: Mapping[Any, Any], place: Place, findings: list[str]) -> None:
+        keys, values = self.key, self.value
+        if isinstance(keys, Text):
+            for key in value:
+                keys.check_type(key, place)
+            wrong = {key: item for key, item in value.items() if keys.broken(key)}
+            if wrong:
+                findings.append(self.complaint(wrong, place, _together("Map keys must", keys)))
+        if isinstance(values, Text):
+            there = {key: item for key, item in value.items() if item is not None}
+            for key, item in there.items():
+                values.check_type(item, Place(place, str(key)))
+            wrong = {key: item for key, item in there.items() if values.broken(item)}
+            if wrong:
+                findings.append(self.complaint(wrong, place, _together("Map value must", values)))
+
+
+class Structure(Checker):
+    """A structure: what it must have, then what it has. Members that the model does not know are
+    passed over, because newer clients send newer ones."""
+
+    def __init__(self, service: str, shape: Shape) -> None:
+        super().__init__(shape)
+        self.types = (Mapping,)
+        self.required = shape.required
+        self._service, self._shape = service, shape
+        self._members: dict[str, tuple[str, Checker]] | None = None
+
+    @property
+    def members(self) -> dict[str, tuple[str, Checker]]:
+        """Each member's name in AWS's messages, and its checker; made late, for recursion."""
+        if self._members is None:
+            self._members = {
+                name: (lower_camel(name), _checker(self._service, member))
+                for name, member in self._shape.members.items()
+            }
+        return self._members
+
+    def check(self, value: Any, place: Place | None, findings: list[str]) -> None:
+        if not isinstance(value, Mapping):
+            raise _wrong_type(value, "structure", place)
+        for name in self.required:
+            if value.get(name) is None:
+                findings.append(_null(Place(place, lower_camel(name))))
+        members = self.members
+        for name, item in value.items():
+            if item is not None and name in members:
+                shown, checker = members[name]
+                checker.check(item, Place(place, shown), findings)
+
+
+def validate(call: Call, params: Mapping[str, Any]) -> None:
+    """Raises a ValidationException (400; its code is the service's own) that names everything
+    wrong with `params`, and SerializationException (400) for a value of another type."""
+    shape = model.operation(call.service, call.operation).input
+    if shape is None:
+        return
+    findings: list[str] = []
+    try:
+        _checker(call.service, shape).check(params, None, findings)  # type: ignore[arg-type]
+    except RecursionError as error:
+        said = "The request is nested too deeply"
+        raise ServiceError(said, code="SerializationException", status=400) from error
+    if not findings:
+        return
+    if call.service == "s3":
+        raise _s3_error(shape, params, findings)
+    counted = "error" if len(findings) == 1 else "errors"
+    raise ValidationException(
+        f"{len(findings)} validation {counted} detected: {'; '.join(findings)}",
+        code=CODES[call.service],
+    )
+
+
+def _s3_error(shape: Shape, params: Mapping[str, Any], findings: list[str]) -> ServiceError:
+    """S3's words for a part of the request that is missing."""
+    if shape.payload in shape.required and params.get(shape.payload or "") is None:
+        return ServiceError("Request Body is empty", code="MissingRequestBodyError", status=400)
+    said = (
+        "The XML you provided was not well-formed or did not validate against our published "
+        f"schema: {'; '.join(findings)}"
+    )
+    return ServiceError(said, code="MalformedXML", status=400)
+
+
+@cache
+def _checkers(service: str) -> dict[str, Checker]:
+    """The checkers of a service, by shape; constraints are the shape's own, wherever it is."""
+    return {}
+
+
+def _checker(service: str, shape: Shape) -> Checker:
+    known = _checkers(service)
+    if shape.name not in known:
+        known[shape.name] = _new_checker(service, shape)
+    return known[shape.name]
+
+
+def _new_checker(service: str, shape: Shape) -> Checker:
+    if shape.is_document:
+        return Checker(shape)
+    if shape.kind == "structure":
+        return Structure(service, shape)
+    if shape.kind == "list":
+        return List(service, shape)
+    if shape.kind == "map":
+        return Map(service, shape)
+    if service in LENIENT:
+        return Checker(shape)
+    if shape.kind in ("string", "blob"):
+        return Text(shape)
+    return Number(shape) if shape.kind in ("integer", "float") else Checker(shape)
+
+
+def _constraints(shape: Shape) -> dict[str, str]:
+    """A shape's constraints in AWS's words and order."""
+    what = "value" if shape.kind in ("integer", "float") else "length"
+    said = {}
+    if shape.enum:
+        said["enum"] = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
+    if shape.maximum is not None:
+        said["maximum"] = f"Member must have {what} less than or equal to {_bound(shape.maximum)}"
+    if shape.minimum is not None:
+        least = _bound(shape.minimum)
+        said["minimum"] = f"Member must have {what} greater than or equal to {least}"
+    if shape.pattern:
+        said["pattern"] = f"Member must satisfy regular expression pattern: {shape.pattern}"
+    return said
+
+
+def _bound(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else str(number)
+
+
+def _together(who: str, checker: Text) -> str:
+    return f"{who} satisfy constraint: [{', '.join(checker.constraints.values())}]"
+
+
+def _null(place: Place) -> str:
+    return f"Value null at '{place}' failed to satisfy constraint: Member must not be null"
+
+
+def _wrong_type(value: Any, kind: str, place: Place | None) -> ServiceError:
+    said = f"A {type(value).__name__} cannot be converted to a {kind} (at '{place or 'request'}')"
+    return ServiceError(said, code="SerializationException", status=400)
+
+
+def lower_camel(name: str) -> str:
+    """A member's name as AWS's messages have it: `TrainingJobName` is `trainingJobName`."""
+    return name[:1].lower() + name[1:]
+
+
+def shown_value(value: Any) -> str:
+    """A value in quotes, as Java prints it, cut to a readable length."""
+    text = _printed(value)
+    return f"'{text}'" if len(text) <= 2 * _SHOWN else f"'{text[: 2 * _SHOWN]}…'"
+
+
+def _printed(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}={_printed(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_printed(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{len(value)} bytes"
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
