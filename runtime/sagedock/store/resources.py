@@ -46,13 +46,16 @@ class Filter:
     sort_by: Literal["Name", "CreationTime", "Status"] = "CreationTime"
     descending: bool = True
     after: tuple[str | float, str] | None = None
-    """Only what comes after this place in that order: the `sort_key` of the last one that was answered."""
+    """Only what comes after this place in that order: the `sort_key` of the last one answered."""
     limit: int | None = None
 
 
 def sort_key(resource: Resource, sort_by: str) -> tuple[str | float, str]:
     """A resource's place in the order `sort_by`; unique, as ties go by name."""
-    values = {"Name": resource.name, "CreationTime": resource.created.timestamp()}
+    values: dict[str, str | float] = {
+        "Name": resource.name,
+        "CreationTime": resource.created.timestamp(),
+    }
     return values.get(sort_by, resource.status), resource.name
 
 
