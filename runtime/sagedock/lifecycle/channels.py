@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sagedock.domain.training import Channel
 from sagedock.errors import SagedockError, ServiceError
-from sagedock.lifecycle.object_store import ObjectStore, split_uri
+from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage
 
 
 class DataDownloadFailed(SagedockError):
@@ -97,4 +97,4 @@ def _stage(objects: ObjectStore, bucket: str, key: str, folder: Path, relative: 
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(target):
         raise ValueError(f"the key {key!r} and another one are the same file for a file system")
-    objects.stage(bucket, key, target)
+    stage(objects, bucket, key, target)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sagedock.errors import SagedockError, ServiceError
 from sagedock.lifecycle import archives
-from sagedock.lifecycle.object_store import ObjectStore, split_uri
+from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage
 
 log = logging.getLogger("sagedock.hosting")
 
@@ -44,7 +44,7 @@ def stage_model(container: Mapping[str, Any], folder: Path, objects: ObjectStore
                 continue
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            objects.stage(bucket, entry.key, target)
+            stage(objects, bucket, entry.key, target)
             found += 1
         if not found:
             raise ModelDataMissing(_missing(uri))

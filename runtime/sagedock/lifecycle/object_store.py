@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -21,11 +22,19 @@ class ObjectStore(Protocol):
 
     def open(self, bucket: str, key: str) -> BinaryIO: ...
 
-    def stage(self, bucket: str, key: str, destination: Path) -> str: ...
+    def stage(
+        self, bucket: str, key: str, destination: Path, *, reader_is_ordinary_user: bool = False
+    ) -> str: ...
 
     def put_file(
         self, bucket: str, key: str, path: Path, *, move: bool = False, content_type: str = ...
     ) -> object: ...
+
+
+def stage(objects: ObjectStore, bucket: str, key: str, destination: Path) -> None:
+    """Put an object where a run will read it. Runs are this user's own processes: unless that is
+    root, a hard link's mode keeps them from writing into the object."""
+    objects.stage(bucket, key, destination, reader_is_ordinary_user=os.geteuid() != 0)
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ from sagedock.lifecycle.changes import Changes
 from sagedock.lifecycle.channels import DataDownloadFailed, stage_channel
 from sagedock.lifecycle.log_pump import EventStore, LogPump
 from sagedock.lifecycle.metric_watch import MetricStore, MetricWatch
-from sagedock.lifecycle.object_store import ObjectStore, split_uri
+from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.lifecycle.workdir import Workdir, training_workdir
 from sagedock.store.resources import Resources
@@ -184,7 +184,7 @@ class TrainingRun:
                 for workdir in workdirs.values():
                     target = workdir.checkpoints / entry.key[len(prefix) :]
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    self._rooms.objects.stage(bucket, entry.key, target)
+                    stage(self._rooms.objects, bucket, entry.key, target)
         return workdirs
 
     def _prepare(self, image: str, stream: str) -> None:

@@ -1,0 +1,6 @@
+"""python -m sagedock"""
+
+from sagedock.cli import main
+
+if __name__ == "__main__":
+    main()
