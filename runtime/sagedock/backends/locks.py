@@ -1,0 +1,27 @@
+"""A lock that threads and processes share."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_guard = threading.Lock()
+_threads: dict[Path, threading.Lock] = {}
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Hold the lock of the file `path`; gives its descriptor.
+
+    Hand the descriptor to child processes (`pass_fds`): the lock then lasts until they have ended
+    too, so that nobody works beside what a killed emulator left running.
+    """
+    with _guard:
+        own = _threads.setdefault(path, threading.Lock())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with own, path.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
