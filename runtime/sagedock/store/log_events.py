@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sagedock.errors import SagedockError
@@ -88,6 +88,12 @@ class Between:
     after: Place | None = None
     before: Place | None = None
     newest_first: bool = False
+
+    def going_on(self, newest_first: bool, place: Place) -> Between:
+        """The same times, beyond `place` in that direction."""
+        if newest_first:
+            return replace(self, newest_first=True, after=None, before=place)
+        return replace(self, newest_first=False, after=place, before=None)
 
     def where(self) -> tuple[str, list[int]]:
         parts: list[str] = []
@@ -170,6 +176,12 @@ class LogEvents:
         with self._database.write() as connection:
             found = self._stream_id(connection, group, stream)
             connection.execute("DELETE FROM log_streams WHERE id = ?", (found,))
+
+    def has_stream(self, group: str, stream: str) -> bool:
+        row = self._database.read().execute(
+            "SELECT 1 FROM log_streams WHERE log_group = ? AND name = ?", (group, stream)
+        )
+        return row.fetchone() is not None
 
     def streams(
         self, group: str, prefix: str = "", *, by_time: bool = False, descending: bool = False
