@@ -1,0 +1,169 @@
+"""requirements.txt and setup.py of the user's code.
+
+In an image they are installed with pip into the image's own Python, as AWS's toolkit does. The
+process backend shares one framework environment between jobs, so there each list becomes a *layer*:
+a folder of its own, built once with uv (SAGEDOCK_UV) below SAGEDOCK_LAYERS and put on the path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sagedock_toolkit import child
+from sagedock_toolkit.errors import CommandFailed, InstallModuleError, InstallRequirementsError
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+log = logging.getLogger(__name__)
+
+
+def install(folder: str, name: str = "requirements.txt") -> str | None:
+    """Install `name` of `folder` if it is there; the layer to put on the path, if there is one.
+
+    Raises InstallRequirementsError with the installer's last lines.
+    """
+    if not os.path.isfile(os.path.join(folder, name)):
+        return None
+    return _install(folder, ["-r", name], InstallRequirementsError)
+
+
+def install_package(folder: str) -> str | None:
+    """Install the package of `folder` (setup.py) and its requirements.txt.
+
+    Raises InstallModuleError with the installer's last lines.
+    """
+    listed = os.path.isfile(os.path.join(folder, "requirements.txt"))
+    wanted = [".", *(["-r", "requirements.txt"] if listed else [])]
+    return _install(folder, wanted, InstallModuleError)
+
+
+def put_on_path(environ: MutableMapping[str, str], *folders: str | None) -> None:
+    """Put `folders` first on the PYTHONPATH of `environ`, and a layer's programs on its PATH."""
+    wanted = [folder for folder in folders if folder]
+    environ["PYTHONPATH"] = os.pathsep.join([*wanted, *filter(None, [environ.get("PYTHONPATH")])])
+    programs = [f for f in (os.path.join(folder, "bin") for folder in wanted) if os.path.isdir(f)]
+    if programs:
+        environ["PATH"] = os.pathsep.join([*programs, environ.get("PATH", os.defpath)])
+
+
+def _install(folder: str, wanted: Sequence[str], failure: type[CommandFailed]) -> str | None:
+    layers, uv = os.environ.get("SAGEDOCK_LAYERS"), os.environ.get("SAGEDOCK_UV")
+    if layers and uv:
+        return _layer(folder, wanted, failure)
+    _run([sys.executable, "-m", "pip", "install", *wanted], folder, failure)
+    return None
+
+
+def _layer(folder: str, wanted: Sequence[str], failure: type[CommandFailed]) -> str:
+    """The layer's folder; built by the first job that needs it, while others of the kind wait."""
+    import fcntl
+    import shutil
+    import tempfile
+
+    layers = os.environ["SAGEDOCK_LAYERS"]
+    os.makedirs(layers, exist_ok=True)
+    layer = os.path.join(layers, _key(folder, wanted))
+    with open(layer + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(layer):
+            log.info("Requirements: the layer %s has them already", layer)
+            return layer
+        building = tempfile.mkdtemp(prefix=".building-", dir=layers)
+        try:
+            _build(building, folder, wanted, failure)
+            os.rename(building, layer)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return layer
+
+
+def _build(building: str, folder: str, wanted: Sequence[str], failure: type[CommandFailed]) -> None:
+    """Install into `building`.
+
+    What the environment has already is kept at its version (as pip would keep it: a second, newer
+    NumPy would break MXNet), unless the list cannot be had so; then the list wins, as with pip.
+    """
+    command = [
+        os.environ["SAGEDOCK_UV"],
+        *("pip", "install", "--python", sys.executable, "--target", building),
+        *wanted,
+    ]
+    pins = building + ".txt"
+    try:
+        with open(pins, "w", encoding="utf-8") as file:
+            file.writelines(_pins(folder))
+        try:
+            _run([*command, "--constraint", pins], folder, failure)
+        except CommandFailed as error:
+            if "No solution found" not in error.said:
+                raise
+            log.warning("Requirements: they contradict the environment's versions; theirs win")
+            _run(command, folder, failure)
+    finally:
+        os.unlink(pins)
+
+
+def _pins(folder: str) -> Iterator[str]:
+    """The environment's packages and versions, without those that requirements.txt itself names."""
+    from importlib import metadata
+
+    named = set(_named(os.path.join(folder, "requirements.txt")))
+    for distribution in metadata.distributions():
+        name, version = distribution.metadata["Name"], distribution.version
+        if name and version and "+" not in version and _normal(name) not in named:
+            yield f"{name}=={version}\n"
+
+
+def _named(path: str) -> Iterator[str]:
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line)
+                if name:
+                    yield _normal(name.group(1))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _key(folder: str, wanted: Sequence[str]) -> str:
+    """What makes two layers the same: Python, platform, and the list or, where it points at files
+    beside it, every file of the user's code."""
+    digest = hashlib.sha256()
+    digest.update(f"{sys.version_info[:3]} {sys.platform} {os.uname().machine}".encode())
+    digest.update(sys.prefix.encode())
+    files = ["requirements.txt"]
+    if "." in wanted or _points_at_files(os.path.join(folder, wanted[-1])):
+        files = sorted(_files(folder))
+    for name in [*files, *(w for w in wanted if w.endswith(".txt") and w not in files)]:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                digest.update(name.encode() + b"\0" + file.read())
+    return digest.hexdigest()
+
+
+def _points_at_files(path: str) -> bool:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return any(re.search(r"^\s*(-|\.|/)|file:|\.whl|\.tar", line) for line in file)
+
+
+def _files(folder: str) -> Iterator[str]:
+    for where, _, names in os.walk(folder):
+        for name in names:
+            yield os.path.relpath(os.path.join(where, name), folder)
+
+
+def _run(command: Sequence[str], folder: str, failure: type[CommandFailed]) -> None:
+    log.info("Installing: %s", " ".join(command))
+    code, said = child.run(command, cwd=folder)
+    if code:
+        raise failure(command, code, said)

@@ -1,0 +1,1 @@
+"""In the place of AWS's MXNet training toolkit: what user code imports from it."""
