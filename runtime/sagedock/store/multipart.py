@@ -10,7 +10,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -126,22 +126,28 @@ class MultipartUploads:
         return _parts(self._database.read(), upload.id, after, limit)
 
     def complete(
-        self, upload: Upload, named: Sequence[NamedPart], condition: Condition | None = None
+        self,
+        upload: Upload,
+        named: Sequence[NamedPart],
+        condition: Condition | None = None,
+        verify: Callable[[Content], None] = lambda content: None,
     ) -> ObjectRecord:
         """Join the named parts to the object; parts that are not named are dropped, as S3 does.
 
         The ETag is the MD5 of the parts' MD5s and their number. Raises NoSuchUpload, InvalidPart,
-        InvalidPartOrder, EntityTooSmall, MalformedXML (no part) and what `condition` raises; the
-        upload is then as it was.
+        InvalidPartOrder, EntityTooSmall, MalformedXML (no part), and what `verify` raises of the
+        whole and `condition` of what it replaces; the upload is then as it was.
         """
         chosen = _chosen(named, self.parts(upload))
+        content = _whole(upload, chosen)
+        verify(content)
         files = self._objects.files
         try:
             name = files.join([(part.file, 0, part.size) for part in chosen])
         except FileNotFoundError:  # completed, aborted or a part replaced meanwhile
             self.get(upload.bucket, upload.key, upload.id)
             raise invalid_part(chosen[-1].number, "or an earlier one was replaced") from None
-        content = _joined(upload, chosen, name)
+        content = replace(content, file=name)
         try:
             with transaction(self._database) as connection:
                 _find(connection, upload.bucket, upload.key, upload.id)
@@ -200,7 +206,8 @@ def _matching(named: NamedPart, part: Part | None) -> Part:
     return part
 
 
-def _joined(upload: Upload, parts: Sequence[Part], file: str) -> Content:
+def _whole(upload: Upload, parts: Sequence[Part]) -> Content:
+    """What the joined parts will be; without a file yet."""
     digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts)).hexdigest()
     details = replace(
         upload.details,
@@ -208,7 +215,7 @@ def _joined(upload: Upload, parts: Sequence[Part], file: str) -> Content:
         part_sizes=tuple(part.size for part in parts),
     )
     size = sum(part.size for part in parts)
-    return Content(file, size, f"{digest}-{len(parts)}", details)
+    return Content("", size, f"{digest}-{len(parts)}", details)
 
 
 def _checksums(upload: Upload, parts: Sequence[Part]) -> dict[str, str]:

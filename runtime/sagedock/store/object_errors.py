@@ -5,6 +5,8 @@ Codes, statuses and fields: https://docs.aws.amazon.com/AmazonS3/latest/API/Erro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sagedock.errors import ServiceError
 
 
@@ -131,8 +133,8 @@ def precondition_failed(condition: str) -> ServiceError:
     )
 
 
-def not_modified() -> ServiceError:
-    return ServiceError("Not Modified", code="NotModified", status=304)
+def not_modified(headers: Mapping[str, str]) -> ServiceError:
+    return ServiceError("Not Modified", code="NotModified", status=304, headers=headers)
 
 
 def bad_digest(algorithm: str, sent: str, calculated: str) -> ServiceError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,13 @@ class Runs:
         )
         return [RunRecord(r["id"], r["arn"], r["host"], json.loads(r["details"])) for r in rows]
 
-    def ids(self) -> frozenset[str]:
-        return frozenset(row["id"] for row in self._database.read().execute("SELECT id FROM runs"))
+    def keep(self, arns: Collection[str]) -> frozenset[str]:
+        """Forget all runs but those of these resources; the ids of what is left."""
+        with self._database.write() as connection:
+            rows = connection.execute("SELECT id, arn FROM runs").fetchall()
+            lost = [(row["id"],) for row in rows if row["arn"] not in arns]
+            connection.executemany("DELETE FROM runs WHERE id = ?", lost)
+        return frozenset(row["id"] for row in rows if row["arn"] in arns)
 
     def remove(self, run_id: str) -> None:
         with self._database.write() as connection:

@@ -1,0 +1,263 @@
+"""S3 over HTTP: the bytes of objects go between socket and file in pieces, whatever their size.
+
+What a call means is decided by services/s3, in a thread; here the bytes are moved. Of an upload at
+most two batches are in memory, one being received while a thread hashes and writes the other; of a
+download two pieces and what the socket's buffer holds. The event loop itself never touches a disk.
+
+What can be refused by a request's head is refused before its body is asked for, so a client that
+sent `Expect: 100-continue` (boto3 does) never sends a body in vain. A client that goes away in the
+middle leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from sagedock.aws import protocols, validation
+from sagedock.aws.chunked import ChunkedDecoder
+from sagedock.aws.http import HttpRequest, HttpResponse
+from sagedock.aws.model import Call
+from sagedock.errors import NotEmulated, ServiceError
+from sagedock.server.presigned import check_not_expired
+from sagedock.services.operation import Answer, Context
+from sagedock.services.s3 import S3
+from sagedock.services.s3_answers import admit
+from sagedock.services.s3_bodies import IncomingBody, OutgoingBody, check_body
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_THREADS: Final = 8
+_BATCH: Final = 512 * 1024
+_PIECE: Final = 256 * 1024
+_DOCUMENT_LIMIT: Final = 2 * 1024 * 1024  # a thousand keys of 1,024 bytes, and their XML
+_CHECKSUM_HEADER: Final = "x-amz-checksum-"
+_Result = TypeVar("_Result")
+
+
+class ClientGone(Exception):
+    """The client went away before its request was read whole; there is nobody to answer."""
+
+
+class ObjectBodies:
+    """Answers every S3 call; until its answer has begun it may raise a ServiceError."""
+
+    def __init__(self, s3: S3) -> None:
+        self._s3 = s3
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
+
+    def close(self) -> None:
+        """Take no more calls; what a thread is doing is finished."""
+        self._pool.shutdown(wait=False)
+
+    async def __call__(
+        self, call: Call, request: HttpRequest, context: Context, receive: Receive, send: Send
+    ) -> None:
+        """Answer `call`. `request` comes without its body, which `receive` gives."""
+        if (call.service, call.operation) not in self._s3.operations:
+            raise NotEmulated(call.service, call.operation)
+        check_not_expired(request, context.now())
+        visit = _Visit(self._s3, call, request, context)
+        try:
+            if call.operation in self._s3.expectations:
+                answer = await self._take_in(visit, receive)
+            else:
+                document = await _read_document(receive)
+                answer = await self._in_thread(visit.answer, document)
+        except ClientGone:
+            return
+        if visit.outgoing is None:
+            await _send_head(answer, len(answer.body), send)
+            await send({"type": "http.response.body", "body": answer.body})
+        else:
+            await self._give_out(answer, visit.outgoing, receive, send)
+
+    async def _take_in(self, visit: _Visit, receive: Receive) -> HttpResponse:
+        body = await self._in_thread(visit.expect)
+        try:
+            rest, trailing = await self._write(body, visit.http, receive)
+            return await self._in_thread(visit.take, body, rest, trailing)
+        except BaseException:
+            await asyncio.shield(self._in_thread(body.discard))
+            raise
+
+    async def _write(
+        self, body: IncomingBody, http: HttpRequest, receive: Receive
+    ) -> tuple[list[bytes], dict[str, str]]:
+        """Receive a body and write all but its last batch, which is returned with the checksums
+        that trailed it: small objects are written, checked and committed in one go."""
+        decoder = ChunkedDecoder() if _is_aws_chunked(http) else None
+        batch: list[bytes] = []
+        size, more = 0, True
+        writing: asyncio.Future[None] | None = None
+        try:
+            while more:
+                data, more = await _next(receive)
+                if decoder is not None:
+                    data = decoder.feed(data)
+                batch.append(data)
+                size += len(data)
+                if more and size >= _BATCH:
+                    if writing is not None:
+                        await writing
+                    writing = self._in_thread(body.write_all, batch)
+                    batch, size = [], 0
+        finally:
+            if writing is not None:  # also when it fails: nobody may discard a file in use
+                await asyncio.wait([writing])
+        if writing is not None:
+            writing.result()
+        return batch, _checksums(decoder.finish()) if decoder is not None else {}
+
+    async def _give_out(
+        self, answer: HttpResponse, outgoing: OutgoingBody, receive: Receive, send: Send
+    ) -> None:
+        """Send a file's bytes, reading ahead by one piece."""
+        gone = asyncio.ensure_future(receive())  # ends when the client does
+        reading: asyncio.Future[bytes] | None = None
+        try:
+            await _send_head(answer, outgoing.length, send)
+            place, end = outgoing.offset, outgoing.offset + outgoing.length
+            reading = self._in_thread(_read, outgoing, place, end)
+            while not gone.done():
+                data = await reading
+                place += len(data)
+                if place < end:
+                    reading = self._in_thread(_read, outgoing, place, end)
+                await send({"type": "http.response.body", "body": data, "more_body": place < end})
+                if place >= end:
+                    break
+        finally:
+            gone.cancel()
+            if reading is not None:
+                await asyncio.wait([reading])
+            outgoing.file.close()
+
+    def _in_thread(self, work: Callable[..., _Result], *arguments: Any) -> asyncio.Future[_Result]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One call on its way; its methods run in a thread, one after the other."""
+
+    s3: S3
+    call: Call
+    http: HttpRequest
+    context: Context
+    request: dict[str, Any] = field(default_factory=dict)
+    outgoing: OutgoingBody | None = None
+
+    def expect(self) -> IncomingBody:
+        """Understand the head of an upload and open its file."""
+        self._understand(self.http)
+        trailer = self.http.headers.get("x-amz-trailer", "")
+        if trailer.startswith(_CHECKSUM_HEADER) and "ChecksumAlgorithm" not in self.request:
+            self.request["ChecksumAlgorithm"] = trailer.removeprefix(_CHECKSUM_HEADER).upper()
+        expect = self.s3.expectations[self.call.operation]
+        return expect(self.request, self.request.get("ContentLength"))
+
+    def take(
+        self, body: IncomingBody, rest: Sequence[bytes], trailing: Mapping[str, str]
+    ) -> HttpResponse:
+        """Write the last of an upload, check it, and have the operation take it."""
+        body.write_all(rest)
+        body.finish(trailing)
+        self.request["Body"] = body
+        return self._serialize(self._operate())
+
+    def answer(self, document: bytes) -> HttpResponse:
+        """All other calls. A large object's bytes are left in `outgoing`, opened."""
+        self._understand(replace(self.http, body=document) if document else self.http)
+        check_body(self.request, document)
+        answer = self._operate()
+        outgoing = answer.pop("Body", None)
+        try:
+            response = self._serialize(answer)
+            if isinstance(outgoing, OutgoingBody) and outgoing.length <= _PIECE:
+                end = outgoing.offset + outgoing.length
+                response.body = _read(outgoing, outgoing.offset, end)
+                outgoing.file.close()
+                outgoing = None
+        except BaseException:
+            if outgoing is not None:
+                outgoing.file.close()
+            raise
+        self.outgoing = outgoing
+        return response
+
+    def _understand(self, http: HttpRequest) -> None:
+        self.request = protocols.parse(self.call, http)
+        validation.validate(self.call, self.request)
+        admit(self.request, self.context)
+
+    def _operate(self) -> Answer:
+        answer = self.s3.operations[self.call.service, self.call.operation](
+            self.request, self.context
+        )
+        assert isinstance(answer, dict)  # S3 holds no answer back
+        return answer
+
+    def _serialize(self, answer: Answer) -> HttpResponse:
+        return protocols.serialize(self.call, answer, self.context.request_id)
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    """The next piece of a request's body, and whether there is more."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _read_document(receive: Receive) -> bytes:
+    document, more = bytearray(), True
+    while more:
+        data, more = await _next(receive)
+        document += data
+        if len(document) > _DOCUMENT_LIMIT:
+            raise ServiceError(
+                f"Your request was too big: its body has more than {_DOCUMENT_LIMIT} bytes.",
+                code="MaxMessageLengthExceeded",
+                status=400,
+            )
+    return bytes(document)
+
+
+async def _send_head(answer: HttpResponse, length: int, send: Send) -> None:
+    """Status and headers; HeadObject brings the Content-Length of what it does not send."""
+    headers = [
+        (k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in answer.headers.items()
+    ]
+    if answer.status != 204 and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+
+
+def _read(outgoing: OutgoingBody, place: int, end: int) -> bytes:
+    """The next piece. Raises EOFError where the file has become too short."""
+    wanted = min(_PIECE, end - place)
+    data = os.pread(outgoing.file.fileno(), wanted, place)
+    if len(data) < wanted:
+        raise EOFError("an object's file has become shorter than the object")
+    return data
+
+
+def _is_aws_chunked(http: HttpRequest) -> bool:
+    return http.headers.get("x-amz-content-sha256", "").startswith(
+        "STREAMING-"
+    ) or "aws-chunked" in http.headers.get("content-encoding", "")
+
+
+def _checksums(headers: Mapping[str, str]) -> dict[str, str]:
+    """Trailing headers as checksums by algorithm."""
+    return {
+        name.removeprefix(_CHECKSUM_HEADER).upper(): value
+        for name, value in headers.items()
+        if name.startswith(_CHECKSUM_HEADER)
+    }
