@@ -1,0 +1,519 @@
+"""Invocations: from the client's connection to a model server's and back, as bytes.
+
+No ASGI, no thread, no copy of a body: parts go on as they come, and each side is read only as fast
+as the other takes it. The choice of the variant is one look-up in `Routes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
+
+from sagedock.aws import protocols, routing
+from sagedock.aws.http import HttpRequest, HttpResponse
+from sagedock.domain.routes import EndpointRoute, ModelServer, Routes, VariantRoute
+from sagedock.errors import ServiceError
+from sagedock.server import invocations
+from sagedock.server.invocations import Asked, Failure, RawHeaders
+from sagedock.server.limits import InvocationLimits
+from sagedock.server.origins import Fence
+from sagedock.server.upstream import Connection, Pool, Pools
+
+_log = logging.getLogger(__name__)
+_PREFIX: Final = b"/endpoints/"
+_SUFFIX: Final = b"/invocations"
+_REPLAYABLE: Final = 256 * 1024
+"""Bodies up to here are kept until the answer begins, so that they can be sent again; larger ones
+get a connection of their own, which cannot be stale."""
+_READ_AHEAD: Final = 64 * 1024
+LogAddress = Callable[[str, str], str]
+"""(log group, log stream) → where a person can read it."""
+
+
+class Client(Protocol):
+    """The connection an invocation came on: server/protocol.py, as far as it is used here."""
+
+    url: bytes
+    headers: RawHeaders
+    expect_100_continue: bool
+    transport: asyncio.Transport
+    flow: FlowControl
+    loop: asyncio.AbstractEventLoop
+    server_state: ServerState
+    invocation: Invocation | None
+
+    def on_response_complete(self) -> None: ...
+
+
+class FastLane:
+    """What all invocations share."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        account: str,
+        limits: InvocationLimits,
+        fence: Fence,
+        log_address: LogAddress,
+    ) -> None:
+        self.limits = limits
+        self.pools = Pools()
+        self._routes = routes
+        self._account = account
+        self._fence = fence
+        self._log_address = log_address
+        self._call = routing.route(
+            HttpRequest("POST", "/endpoints/name/invocations", headers={"host": "localhost"})
+        )
+
+    def takes(self, url: bytes) -> bool:
+        """True for the URL of an invocation."""
+        return url.startswith(_PREFIX) and url.partition(b"?")[0].endswith(_SUFFIX)
+
+    def close(self) -> None:
+        self.pools.close()
+
+    def admit(self, asked: Asked, headers: RawHeaders) -> None:
+        """Raises a ServiceError for what must not come in, or is too large."""
+        if asked.is_from_browser or not self._fence.knows(asked.host):
+            text = {k.decode("latin-1"): v.decode("latin-1") for k, v in headers}
+            refused = self._fence.refusal(text)
+            if refused is not None:
+                raise ServiceError(refused, code="AccessDeniedException", status=403)
+        if asked.length is not None:
+            self.check_size(asked.length)
+
+    def check_size(self, size: int) -> None:
+        """Raises payload_too_large, or logs it, as the mode says."""
+        limits = self.limits
+        if size <= limits.request_bytes or limits.mode == "off":
+            return
+        if limits.mode == "strict":
+            raise invocations.payload_too_large(limits.request_bytes)
+        _log.warning("an invocation of %d bytes: AWS refuses over %d", size, limits.request_bytes)
+
+    def choose(self, url: bytes, asked: Asked) -> tuple[EndpointRoute, VariantRoute]:
+        """The endpoint and the variant that answers; raises a ServiceError."""
+        target = asked.target_variant
+        route = self._routes.get(url[len(_PREFIX) : -len(_SUFFIX)].decode("latin-1"))
+        if route is None:
+            name = invocations.endpoint_name(url)
+            route = self._routes.get(name)
+            if route is None:
+                raise invocations.endpoint_not_found(name, self._account)
+        if not route.variants:
+            raise invocations.endpoint_not_in_service(route)
+        if asked.has_target_model:
+            raise invocations.not_multi_model(route.name)
+        variant = route.choose(target)
+        if variant is None and target is not None:
+            raise invocations.variant_not_found(route, target)
+        if variant is None:
+            raise invocations.no_variant_has_weight(route)
+        return route, variant
+
+    def error_answer(self, error: ServiceError) -> HttpResponse:
+        return protocols.serialize_error(self._call, error, str(uuid.uuid4()))
+
+    def model_error(
+        self, failure: Failure, route: EndpointRoute, server: ModelServer | None
+    ) -> ServiceError:
+        stream = server.log_stream if server else ""
+        address = self._log_address(route.log_group, stream)
+        return invocations.model_error(failure, route, server, address)
+
+
+class _Nobody:
+    """Stands for the asyncio.Event of uvicorn's cycle, on which nobody waits here."""
+
+    def set(self) -> None: ...
+
+
+class Invocation:
+    """One invocation, from complete headers to complete answer.
+
+    The first four members and `run_asgi` are what uvicorn's protocol touches of a cycle.
+    """
+
+    def __init__(self, lane: FastLane, client: Client, is_last: bool) -> None:
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = not is_last
+        self.message_event = _Nobody()
+
+        self._lane = lane
+        self._client = client
+        self._url = client.url.partition(b"?")[0]
+        self._headers = client.headers
+        self._asks_to_continue = client.expect_100_continue
+
+        self._asked = Asked()
+        self._route: EndpointRoute
+        self._variant: VariantRoute
+        self._server: ModelServer | None = None
+        self._refused_by: set[ModelServer] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+        self._is_started = False
+        self._parts: list[bytes] = []  # of the body, not yet written to the model server
+        self._received = 0
+        self._kept: list[bytes] = []  # of the body, written, for a second try
+        self._is_body_complete = False
+        self._is_head_sent = False
+
+        self._pool: Pool | None = None
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+        self._status = 0  # of the container's answer, once it began
+        self._answer_head = b""  # to be written with the first part of the body
+        self._has_answered = False  # something was written to the client
+        self._collected: list[bytes] | None = None
+        self._collected_size = 0
+        self._is_paused = False
+        self._last_words = b""  # an error, written when the client has sent its whole body
+
+    # --- called by the client's connection -----------------------------------------------------
+
+    def start(self) -> None:
+        """The connection is ours to answer on."""
+        self._is_started = True
+        lane = self._lane
+        try:
+            self._asked = invocations.read_headers(self._headers)
+            lane.admit(self._asked, self._headers)
+            self._route, self._variant = lane.choose(self._url, self._asked)
+        except ServiceError as error:
+            self._refuse(error)
+            return
+        if self._asks_to_continue:
+            self._asks_to_continue = False
+            self._client.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if lane.limits.mode != "off":
+            self._timer = self._client.loop.call_later(lane.limits.seconds, self._time_over)
+        self._reach()
+
+    async def run_asgi(self, app: Any) -> None:
+        """How uvicorn starts a cycle that waited in the pipeline."""
+        self._client.flow.resume_reading()
+        self.start()
+
+    def received(self, data: bytes) -> None:
+        """A part of the request's body."""
+        if self._is_over:
+            return
+        self._received += len(data)
+        if self._is_started and self._asked.length is None:
+            try:
+                self._lane.check_size(self._received)
+            except ServiceError as error:
+                self._refuse(error)
+                return
+        self._parts.append(data)
+        self._forward()
+        if self._parts and self._asked.length is not None and self._received > _READ_AHEAD:
+            self._client.flow.pause_reading()
+
+    def ended(self) -> None:
+        """The request's body is complete."""
+        self._is_body_complete = True
+        if self._last_words:
+            self._write_last_words()
+        elif not self._is_over:
+            self._forward()
+
+    def client_lost(self) -> None:
+        """There is nobody left to answer."""
+        self.response_complete = True
+        self._let_go()
+
+    def pause_answer(self) -> None:
+        if self._connection is not None and not self._is_paused:
+            self._is_paused = True
+            self._connection.transport.pause_reading()
+
+    def resume_answer(self) -> None:
+        if self._connection is not None and self._is_paused:
+            self._is_paused = False
+            self._connection.transport.resume_reading()
+
+    # --- to the model server -------------------------------------------------------------------
+
+    @property
+    def _is_over(self) -> bool:
+        return self.response_complete or bool(self._last_words)
+
+    def _reach(self) -> None:
+        """Get a connection to the least busy server that has not refused one."""
+        servers = [s for s in self._variant.servers if s not in self._refused_by]
+        if not servers:
+            self._fail(invocations.no_server(self._variant.name))
+            return
+        pools = self._lane.pools
+        server = servers[0]
+        if len(servers) > 1:
+            server = min(servers, key=lambda s: pools.get(s.host, s.port).busy)
+        self._server = server
+        pool = self._pool = pools.get(server.host, server.port)
+        pool.busy += 1
+        connection = pool.idle() if self._is_replayable else None
+        if connection is not None:
+            self._use(connection)
+        else:
+            self._connecting = self._client.loop.create_task(self._connect(pool))
+
+    @property
+    def _is_replayable(self) -> bool:
+        return self._asked.length is not None and self._asked.length <= _REPLAYABLE
+
+    async def _connect(self, pool: Pool) -> None:
+        try:
+            connection = await pool.connect()
+        except OSError:
+            assert self._server is not None
+            self._refused_by.add(self._server)
+            self._leave_pool()
+            self._reach()
+        else:
+            self._use(connection)
+
+    def _use(self, connection: Connection) -> None:
+        self._connecting = None
+        self._connection = connection
+        connection.ask(self)
+        self._forward()
+        if not self._is_body_complete:
+            self._client.flow.resume_reading()
+
+    def _forward(self) -> None:
+        """Write what there is of the request; its head goes with the first part of its body.
+
+        A chunked body is sent whole and with its length, as AWS does: many a container reads
+        Content-Length and nothing else.
+        """
+        if self._connection is None:
+            return
+        parts, self._parts = self._parts, []
+        if not self._is_head_sent:
+            if not self._is_body_complete and (not parts or self._asked.length is None):
+                self._parts = parts
+                return
+            self._is_head_sent = True
+            parts.insert(0, self._request_head())
+        if not parts:
+            return
+        if self._connection.is_reused:
+            self._kept += parts
+        transport = self._connection.transport
+        transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _request_head(self) -> bytes:
+        assert self._server is not None
+        length = self._received if self._asked.length is None else self._asked.length
+        host = self._server.host
+        return b"POST /invocations HTTP/1.1\r\nhost: %b:%d\r\n%bcontent-length: %d\r\n\r\n" % (
+            f"[{host}]".encode() if ":" in host else host.encode(),
+            self._server.port,
+            self._asked.forwarded,
+            length,
+        )
+
+    # --- upstream.Reader -----------------------------------------------------------------------
+
+    def pause_request(self) -> None:
+        if not self._is_body_complete:
+            self._client.flow.pause_reading()
+
+    def resume_request(self) -> None:
+        if not self._is_body_complete:
+            self._client.flow.resume_reading()
+
+    def answer_began(self, status: int, headers: RawHeaders) -> None:
+        self._status = status
+        self._kept.clear()
+        length = next((int(v) for k, v in headers if k == b"content-length"), None)
+        if length is not None and self._is_too_large(length):
+            self._fail(invocations.answer_too_large(self._lane.limits.response_bytes))
+        elif status >= 300 or length is None:
+            self._collected = []
+            self._answer_head = invocations.returned_lines(headers)
+        else:
+            self._answer_head = self._head(invocations.returned_lines(headers), length)
+
+    def answer_part(self, data: bytes) -> None:
+        if self._collected is not None:
+            self._collect(data)
+        elif self._answer_head:
+            self._write(self._answer_head + data)
+            self._answer_head = b""
+        else:
+            self._write(data)
+
+    def answer_ended(self, can_be_reused: bool) -> None:
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        if self._is_paused:
+            self._is_paused = False
+            connection.transport.resume_reading()
+        if can_be_reused and self._is_body_complete and self._is_head_sent:
+            connection.free()
+        else:
+            connection.abandon()
+        if self._collected is not None:
+            self._answer_collected(b"".join(self._collected))
+            return
+        if self._answer_head:
+            self._write(self._answer_head)
+        self._finish()
+
+    def answer_failed(self, was_reset: bool) -> None:
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        if self._has_answered:
+            _log.error("a model server of endpoint %s broke off its answer", self._route.name)
+            self._client.transport.abort()
+        elif connection.is_reused and not self._status and (was_reset or not self._is_head_sent):
+            self._try_again()
+        else:
+            self._fail(invocations.hung_up())
+
+    def _try_again(self) -> None:
+        """The server had closed its idle connection while our request was under way, so it never
+        saw it: send it again on a new one. (A server that died while it worked on the request
+        closes without a reset, and must not be given the same request twice.)"""
+        self._parts = self._kept + self._parts
+        self._kept = []
+        assert self._pool is not None
+        self._connecting = self._client.loop.create_task(self._connect(self._pool))
+
+    # --- to the client -------------------------------------------------------------------------
+
+    def _collect(self, data: bytes) -> None:
+        assert self._collected is not None
+        self._collected_size += len(data)
+        if self._status < 300 and self._is_too_large(self._collected_size):
+            self._fail(invocations.answer_too_large(self._lane.limits.response_bytes))
+        elif self._status < 300 or self._collected_size <= self._lane.limits.response_bytes:
+            self._collected.append(data)
+
+    def _answer_collected(self, body: bytes) -> None:
+        if self._status >= 300:
+            self._fail(Failure(self._status, body.decode("utf-8", "replace")))
+            return
+        self._write(self._head(self._answer_head, len(body)) + body)
+        self._finish()
+
+    def _is_too_large(self, size: int) -> bool:
+        limits = self._lane.limits
+        if size <= limits.response_bytes or limits.mode == "off":
+            return False
+        if limits.mode == "strict":
+            return True
+        _log.warning("an answer of %d bytes: AWS refuses over %d", size, limits.response_bytes)
+        return False
+
+    def _head(self, lines: bytes, length: int) -> bytes:
+        """The head of a good answer. AWS answers 200 whatever 2xx the container chose: the API has
+        no member for another."""
+        return b"".join(
+            (
+                b"HTTP/1.1 200 OK\r\n",
+                self._common_lines(),
+                b"x-amzn-requestid: %b\r\n" % str(uuid.uuid4()).encode(),
+                b"x-amzn-invoked-production-variant: %b\r\n" % self._variant.name.encode(),
+                lines,
+                b"content-length: %d\r\n\r\n" % length,
+            )
+        )
+
+    def _common_lines(self) -> bytes:
+        lines = [b"%b: %b\r\n" % line for line in self._client.server_state.default_headers]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        return b"".join(lines)
+
+    def _write(self, data: bytes) -> None:
+        self._has_answered = True
+        self._client.transport.write(data)
+
+    def _time_over(self) -> None:
+        self._timer = None
+        limits = self._lane.limits
+        if limits.mode == "strict":
+            self._fail(invocations.timed_out())
+        else:
+            _log.warning(
+                "endpoint %s takes longer than %g s: AWS would have given up",
+                self._route.name,
+                limits.seconds,
+            )
+
+    def _fail(self, failure: Failure) -> None:
+        if self._has_answered:  # the body had begun: only breaking off says that it is not whole
+            self._client.transport.abort()
+            return
+        self._refuse(self._lane.model_error(failure, self._route, self._server))
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Answer with an error, once the client has sent its whole body: one that is cut off while
+        sending reports a broken connection and never reads why."""
+        self._let_go()
+        self._collected = None
+        if self._asks_to_continue:  # it sends nothing before it sees an answer
+            self.keep_alive = False
+            self._is_body_complete = True
+        answer = self._lane.error_answer(error)
+        self._last_words = b"".join(
+            (
+                b"HTTP/1.1 %d %b\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode()),
+                self._common_lines(),
+                b"".join(f"{k}: {v}\r\n".encode("latin-1") for k, v in answer.headers.items()),
+                b"content-length: %d\r\n\r\n" % len(answer.body),
+                answer.body,
+            )
+        )
+        if self._is_body_complete:
+            self._write_last_words()
+        else:
+            self._client.flow.resume_reading()
+
+    def _write_last_words(self) -> None:
+        self._write(self._last_words)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._let_go()
+        self.response_complete = True
+        client = self._client
+        client.invocation = None
+        if not self.keep_alive:
+            client.transport.close()
+        client.on_response_complete()
+
+    def _let_go(self) -> None:
+        """Give back timer, connection and buffers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._connecting is not None:
+            if self._connecting is not asyncio.current_task(self._client.loop):
+                self._connecting.cancel()
+            self._connecting = None
+        if self._connection is not None:
+            self._connection.abandon()
+            self._connection = None
+        self._leave_pool()
+        self._parts.clear()
+        self._kept.clear()
+
+    def _leave_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.busy -= 1
+            self._pool = None
