@@ -88,15 +88,18 @@ class Metrics:
         )
         return [Sample(*row) for row in rows]
 
-    def list(self, namespace: str | None = None, name: str | None = None) -> list[MetricName]:
-        """Every series, by namespace, name and dimensions."""
+    def list(
+        self, namespace: str | None = None, name: str | None = None, since: float | None = None
+    ) -> list[MetricName]:
+        """Every series (with a sample from `since` on), by namespace, name and dimensions."""
         rows = self._database.read().execute(
             "SELECT DISTINCT namespace, name, dimensions FROM metrics"
             " WHERE (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR name = ?2)"
-            " ORDER BY namespace, name, dimensions",
-            (namespace, name),
+            " AND (?3 IS NULL OR timestamp >= ?3)",
+            (namespace, name, since),
         )
-        return [MetricName(row[0], row[1], dict(json.loads(row[2]))) for row in rows]
+        found = [MetricName(row[0], row[1], dict(json.loads(row[2]))) for row in rows]
+        return sorted(found, key=lambda m: (m.namespace, m.name, sorted(m.dimensions.items())))
 
 
 def _text(dimensions: Mapping[str, str]) -> str:
