@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
-from typing import Any, Final, NamedTuple
+from functools import cache, cached_property
+from typing import Any, Final, TypeAlias
 
 from sagedock.aws import model, patterns
 from sagedock.aws.model import Call, Shape
@@ -50,14 +50,9 @@ _PYTHON: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-class Place(NamedTuple):
-    """Where a value is; made text only when something is wrong there."""
-
-    outer: Place | None
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.outer}.{self.name}" if self.outer else self.name
+Place: TypeAlias = "tuple[Place, str] | None"
+"""Where a value is: the place around it, and its name there. Made text only when something is
+wrong, for most requests are right and a tuple costs next to nothing."""
 
 
 class Checker:
@@ -73,13 +68,14 @@ class Checker:
         self.check_type(value, place)
 
     def check_type(self, value: Any, place: Place) -> None:
-        wrong = not isinstance(value, self.types)
-        if wrong or ((value is True or value is False) and self.kind != "boolean"):
+        if type(value) is self.types[0]:
+            return
+        if not isinstance(value, self.types) or isinstance(value, bool):
             raise _wrong_type(value, self.kind, place)
 
     def complaint(self, value: Any, place: Place, constraint: str) -> str:
         shown = "" if self.is_sensitive else f" {shown_value(value)}"
-        return f"Value{shown} at '{place}' failed to satisfy constraint: {constraint}"
+        return f"Value{shown} at '{place_text(place)}' failed to satisfy constraint: {constraint}"
 
 
 class Text(Checker):
@@ -90,30 +86,33 @@ class Text(Checker):
         self.enum = frozenset(shape.enum)
         self.minimum = shape.minimum or 0
         self.maximum = float("inf") if shape.maximum is None else shape.maximum
-        self.pattern = patterns.compiled(shape.pattern) if shape.pattern else None
+        pattern = patterns.compiled(shape.pattern) if shape.pattern else None
+        self.fullmatch = pattern.fullmatch if pattern and shape.kind == "string" else None
         self.constraints = _constraints(shape)
 
-    def broken(self, value: Any) -> list[str]:
-        """The constraints that `value` breaks, by name."""
-        broken = []
-        if self.enum and value not in self.enum:
-            broken.append("enum")
-        if len(value) > self.maximum:
-            broken.append("maximum")
-        elif len(value) < self.minimum:
-            broken.append("minimum")
-        if self.pattern and isinstance(value, str) and not self.pattern.fullmatch(value):
-            broken.append("pattern")
-        return broken
+    def is_fine(self, value: Any) -> bool:
+        return (
+            self.minimum <= len(value) <= self.maximum
+            and (not self.enum or value in self.enum)
+            and (self.fullmatch is None or self.fullmatch(value) is not None)
+        )
 
     def check(self, value: Any, place: Place, findings: list[str]) -> None:
         self.check_type(value, place)
-        for name in self.broken(value):
-            findings.append(self.complaint(value, place, self.constraints[name]))
+        if self.is_fine(value):
+            return
+        if self.enum and value not in self.enum:
+            findings.append(self.complaint(value, place, self.constraints["enum"]))
+        if len(value) > self.maximum:
+            findings.append(self.complaint(value, place, self.constraints["maximum"]))
+        if len(value) < self.minimum:
+            findings.append(self.complaint(value, place, self.constraints["minimum"]))
+        if self.fullmatch and not self.fullmatch(value):
+            findings.append(self.complaint(value, place, self.constraints["pattern"]))
 
 
-class Number(Checker):
-    """An integer or a float: its range."""
+class Bounded(Checker):
+    """What has a smallest and a largest: a number by its value, lists and maps by how many."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -123,29 +122,16 @@ class Number(Checker):
 
     def check(self, value: Any, place: Place, findings: list[str]) -> None:
         self.check_type(value, place)
-        if value > self.maximum:
-            findings.append(self.complaint(value, place, self.constraints["maximum"]))
-        elif value < self.minimum:
-            findings.append(self.complaint(value, place, self.constraints["minimum"]))
+        self.check_bounds(value, value, place, findings)
+
+    def check_bounds(self, size: float, value: Any, place: Place, findings: list[str]) -> None:
+        if self.minimum <= size <= self.maximum:
+            return
+        broken = "maximum" if size > self.maximum else "minimum"
+        findings.append(self.complaint(value, place, self.constraints[broken]))
 
 
-class Sized(Checker):
-    """What lists and maps share: how many there are."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self.minimum = shape.minimum or 0
-        self.maximum = float("inf") if shape.maximum is None else shape.maximum
-        self.constraints = _constraints(shape)
-
-    def check_size(self, value: Any, place: Place, findings: list[str]) -> None:
-        if len(value) > self.maximum:
-            findings.append(self.complaint(value, place, self.constraints["maximum"]))
-        elif len(value) < self.minimum:
-            findings.append(self.complaint(value, place, self.constraints["minimum"]))
-
-
-class List(Sized):
+class List(Bounded):
     """A list. Texts in it are judged together, anything else each at its own place, from 1."""
 
     def __init__(self, service: str, shape: Shape) -> None:
@@ -155,59 +141,67 @@ class List(Sized):
 
     def check(self, value: Any, place: Place, findings: list[str]) -> None:
         self.check_type(value, place)
-        self.check_size(value, place, findings)
-        texts = self.member if isinstance(self.member, Text) else None
+        self.check_bounds(len(value), value, place, findings)
+        member = self.member
+        texts = member if isinstance(member, Text) else None
         wrong = []
         for number, item in enumerate(value, 1):
-            inner = Place(Place(place, str(number)), "member")
+            inner = ((place, str(number)), "member")
             if item is None:
                 findings.append(_null(inner))
             elif texts is None:
-                self.member.check(item, inner, findings)
+                member.check(item, inner, findings)
             else:
                 texts.check_type(item, inner)
-                if texts.broken(item):
+                if not texts.is_fine(item):
                     wrong.append(item)
         if wrong and texts:
-            must = _together("Member must", texts)
-            findings.append(self.complaint(wrong, place, must))
+            findings.append(self.complaint(wrong, place, _together("Member must", texts)))
 
 
-class Map(Sized):
+class Map(Bounded):
     """A map. Keys are judged together, and so are values that are texts."""
 
     def __init__(self, service: str, shape: Shape) -> None:
         super().__init__(shape)
-        self.types = (Mapping,)
+        self.types = (dict, Mapping)
         self.key = _checker(service, shape.key)
         self.value = _checker(service, shape.value)
 
     def check(self, value: Any, place: Place, findings: list[str]) -> None:
         self.check_type(value, place)
-        self.check_size(value, place, findings)
-        self._check_texts(value, place, findings)
+        self.check_bounds(len(value), value, place, findings)
+        if isinstance(self.key, Text):
+            wrong = _not_fine(self.key, value, place, of_keys=True)
+            if wrong:
+                must = _together("Map keys must", self.key)
+                findings.append(self.complaint(wrong, place, must))
+        if isinstance(self.value, Text):
+            wrong = _not_fine(self.value, value, place, of_keys=False)
+            if wrong:
+                must = _together("Map value must", self.value)
+                findings.append(self.complaint(wrong, place, must))
+        texts = isinstance(self.value, Text)
         for key, item in value.items():
-            inner = Place(Place(place, str(key)), "member")
             if item is None:
-                findings.append(_null(inner))
-            elif not isinstance(self.value, Text):
-                self.value.check(item, inner, findings)
+                findings.append(_null(((place, str(key)), "member")))
+            elif not texts:
+                self.value.check(item, ((place, str(key)), "member"), findings)
 
-    def _check_texts(self, value: Mapping[Any, Any], place: Place, findings: list[str]) -> None:
-        keys, values = self.key, self.value
-        if isinstance(keys, Text):
-            for key in value:
-                keys.check_type(key, place)
-            wrong = {key: item for key, item in value.items() if keys.broken(key)}
-            if wrong:
-                findings.append(self.complaint(wrong, place, _together("Map keys must", keys)))
-        if isinstance(values, Text):
-            there = {key: item for key, item in value.items() if item is not None}
-            for key, item in there.items():
-                values.check_type(item, Place(place, str(key)))
-            wrong = {key: item for key, item in there.items() if values.broken(item)}
-            if wrong:
-                findings.append(self.complaint(wrong, place, _together("Map value must", values)))
+
+def _not_fine(
+    texts: Text, entries: Mapping[Any, Any], place: Place, *, of_keys: bool
+) -> dict[Any, Any]:
+    """Those entries of a map whose key, or whose value, is not as it must be."""
+    wrong = {}
+    for key, item in entries.items():
+        text = key if of_keys else item
+        if text is None:
+            continue
+        texts.check_type(text, (place, str(key)))
+        if not texts.is_fine(text):
+            wrong[key] = item
+    return wrong
 
 
 class Structure(Checker):
@@ -216,32 +210,28 @@ class Structure(Checker):
 
     def __init__(self, service: str, shape: Shape) -> None:
         super().__init__(shape)
-        self.types = (Mapping,)
+        self.types = (dict, Mapping)
         self.required = shape.required
         self._service, self._shape = service, shape
-        self._members: dict[str, tuple[str, Checker]] | None = None
 
-    @property
+    @cached_property
     def members(self) -> dict[str, tuple[str, Checker]]:
         """Each member's name in AWS's messages, and its checker; made late, for recursion."""
-        if self._members is None:
-            self._members = {
-                name: (lower_camel(name), _checker(self._service, member))
-                for name, member in self._shape.members.items()
-            }
-        return self._members
+        return {
+            name: (lower_camel(name), _checker(self._service, member))
+            for name, member in self._shape.members.items()
+        }
 
-    def check(self, value: Any, place: Place | None, findings: list[str]) -> None:
-        if not isinstance(value, Mapping):
-            raise _wrong_type(value, "structure", place)
+    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+        self.check_type(value, place)
         for name in self.required:
             if value.get(name) is None:
-                findings.append(_null(Place(place, lower_camel(name))))
+                findings.append(_null((place, lower_camel(name))))
         members = self.members
         for name, item in value.items():
             if item is not None and name in members:
                 shown, checker = members[name]
-                checker.check(item, Place(place, shown), findings)
+                checker.check(item, (place, shown), findings)
 
 
 def validate(call: Call, params: Mapping[str, Any]) -> None:
@@ -252,7 +242,7 @@ def validate(call: Call, params: Mapping[str, Any]) -> None:
         return
     findings: list[str] = []
     try:
-        _checker(call.service, shape).check(params, None, findings)  # type: ignore[arg-type]
+        _checker(call.service, shape).check(params, None, findings)
     except RecursionError as error:
         said = "The request is nested too deeply"
         raise ServiceError(said, code="SerializationException", status=400) from error
@@ -304,7 +294,7 @@ def _new_checker(service: str, shape: Shape) -> Checker:
         return Checker(shape)
     if shape.kind in ("string", "blob"):
         return Text(shape)
-    return Number(shape) if shape.kind in ("integer", "float") else Checker(shape)
+    return Bounded(shape) if shape.kind in ("integer", "float") else Checker(shape)
 
 
 def _constraints(shape: Shape) -> dict[str, str]:
@@ -331,12 +321,23 @@ def _together(who: str, checker: Text) -> str:
     return f"{who} satisfy constraint: [{', '.join(checker.constraints.values())}]"
 
 
+def place_text(place: Place) -> str:
+    """A place as AWS's messages have it: `inputDataConfig.1.member.channelName`."""
+    names: list[str] = []
+    while place:
+        place, name = place
+        names.append(name)
+    return ".".join(reversed(names))
+
+
 def _null(place: Place) -> str:
-    return f"Value null at '{place}' failed to satisfy constraint: Member must not be null"
+    where = place_text(place)
+    return f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
 
 
-def _wrong_type(value: Any, kind: str, place: Place | None) -> ServiceError:
-    said = f"A {type(value).__name__} cannot be converted to a {kind} (at '{place or 'request'}')"
+def _wrong_type(value: Any, kind: str, place: Place) -> ServiceError:
+    where = place_text(place) or "request"
+    said = f"A {type(value).__name__} cannot be converted to a {kind} (at '{where}')"
     return ServiceError(said, code="SerializationException", status=400)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sagedock.aws.http import HttpRequest, HttpResponse
 from sagedock.aws.model import Call
-from sagedock.aws.protocols import json, query, rest_json, rest_xml
+from sagedock.aws.protocols import cbor, json, query, rest_json, rest_xml
 from sagedock.aws.protocols.base import WireProtocol
 from sagedock.aws.routing import Unrouted
 from sagedock.errors import ServiceError
@@ -20,6 +20,7 @@ _PROTOCOLS: Final[Mapping[str, WireProtocol]] = {
     "rest-json": rest_json,
     "rest-xml": rest_xml,
     "query": query,
+    "cbor": cbor,
 }
 
 

@@ -185,6 +185,8 @@ def _timestamp(value: Any) -> Any:
 
 
 def _blob(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value  # from CBOR, which has bytes
     if not isinstance(value, str):
         raise _cannot(value, "a Blob")
     return blob_from_text(value)
