@@ -1,4 +1,4 @@
-"""Ordinary AWS requests: through boto3 to an operation and back, and what can go wrong on the way."""
+"""Ordinary AWS requests: from boto3 to an operation and back, and what can go wrong between."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from server.world import ACCOUNT, World
 
 
@@ -149,8 +150,7 @@ def test_health_readiness_and_info_are_told(world: World) -> None:
     assert get(world, "/_sagedock/ready") == (503, '{"status":"starting"}')
     world.is_ready = True
     assert get(world, "/_sagedock/ready")[0] == 200
-    status, said = get(world, "/_sagedock/info")
-    assert json.loads(said)["account"] == ACCOUNT
+    assert json.loads(get(world, "/_sagedock/info")[1])["account"] == ACCOUNT
 
 
 def test_a_browser_gets_a_page(world: World) -> None:

@@ -185,6 +185,7 @@ class Invocation:
     def start(self) -> None:
         """The connection is ours to answer on."""
         self._is_started = True
+        self._client.invocation = self
         lane = self._lane
         try:
             self._asked = invocations.read_headers(self._headers)
@@ -288,6 +289,8 @@ class Invocation:
         self._connecting = None
         self._connection = connection
         connection.ask(self)
+        if self._client.flow.write_paused:  # by an earlier answer on this connection
+            self.pause_answer()
         self._forward()
         if not self._is_body_complete:
             self._client.flow.resume_reading()
