@@ -286,11 +286,12 @@ class ScriptedRun:
         raise _Over
 
     def _perform(self) -> None:
-        self._code = 0
+        self._code = 1  # what remains where a step itself breaks
         try:
             for step in self._play.steps:
                 self._leave_if_told()
                 step(self)
+            self._code = 0
         except _Over:
             pass
         finally:

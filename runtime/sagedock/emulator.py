@@ -7,7 +7,10 @@ with sagedock.Emulator() as dock:
 from __future__ import annotations
 
 import logging
-import time
+import os
+import signal
+import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -41,6 +44,15 @@ from sagedock.server.object_bodies import ObjectBodies
 from sagedock.server.origins import Fence
 from sagedock.server.protocol import Lanes
 from sagedock.server.running import Server
+from sagedock.services.identity import IamOperations, Role, StsOperations
+from sagedock.services.logs import LogOperations
+from sagedock.services.operation import Operation, dispatch_table
+from sagedock.services.s3 import S3
+from sagedock.services.sagemaker.endpoint_configs import EndpointConfigOperations
+from sagedock.services.sagemaker.endpoints import EndpointOperations, HostingResources
+from sagedock.services.sagemaker.models import ModelOperations
+from sagedock.services.sagemaker.tags import TagOperations
+from sagedock.services.sagemaker.training import TrainingOperations
 from sagedock.settings import Settings
 from sagedock.store.database import Database
 from sagedock.store.log_events import LogEvents
@@ -54,3 +66,274 @@ log = logging.getLogger("sagedock")
 
 SHUTDOWN_GRACE_SECONDS = 10.0
 """SIGTERM to SIGKILL for runs when the emulator itself ends: the person at the keyboard waits."""
+
+
+class Emulator:
+    """SageMaker on this machine. Use it as a context manager, or `start` and `stop` it.
+
+    Without `settings` they are read from SAGEDOCK_* variables; keyword arguments win over them
+    (`Emulator(home=…, port=…)`). The port is a free one unless it is named.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        if settings is None:
+            overrides.setdefault("port", 0)
+            settings = Settings.read(**overrides)
+        elif overrides:
+            raise TypeError("give either Settings or keyword arguments")
+        self.settings = settings
+        self.home = Home(settings.home)
+        self._server: Server | None = None
+        self._store: _Store | None = None
+        self._work: _Work | None = None
+        self._is_ready = False
+
+    # --- what a user of the library sees ------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """What goes into AWS_ENDPOINT_URL."""
+        if self._server is None:
+            raise StartupError("the emulator is not running.")
+        return self._server.url
+
+    @property
+    def client_kwargs(self) -> dict[str, str]:
+        """For boto3.client(service, **dock.client_kwargs)."""
+        return {
+            "endpoint_url": self.url,
+            "region_name": self.settings.region,
+            "aws_access_key_id": FAKE_KEY,
+            "aws_secret_access_key": FAKE_SECRET,
+        }
+
+    @property
+    def backend_name(self) -> str:
+        """Where user code runs: "process"."""
+        return self._running().backend.name
+
+    @property
+    def backend_sentence(self) -> str:
+        """What the backend means for the user, in half a sentence."""
+        return "user code runs as plain processes of yours, not confined in a container"
+
+    def start(self) -> None:
+        """Listen, and take up what an earlier emulator left. Raises StartupError."""
+        self.home.open()
+        try:
+            self._store = _Store(self.home, self.settings)
+            self._work = _Work(self._store, self.home, self.settings, lambda: self.url)
+            self._server = self._listen()
+            self._server.start()
+        except BaseException:
+            self._close()
+            raise
+        write_sdk_config(self.home.folder)
+        self.home.announce(self._server.url)
+        self._work.adopt()
+        self._is_ready = True
+
+    def serve(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Run in the foreground until SIGINT or SIGTERM; a second one does not wait for the runs'
+        grace."""
+        asked = threading.Event()
+        before = {
+            number: signal.signal(number, lambda *_: asked.set())
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            self.start()
+            on_ready()
+            asked.wait()
+            for number in before:
+                signal.signal(number, lambda *_: self._running().hurry())
+            self.stop()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Stop jobs and model servers (unless settings.keep_jobs), then the server."""
+        self._is_ready = False
+        if self._server is None:
+            return
+        self._running().stop(self.settings.keep_jobs)
+        self._server.stop()
+        self._close()
+
+    def _running(self) -> _Work:
+        if self._work is None:
+            raise StartupError("the emulator is not running.")
+        return self._work
+
+    def _close(self) -> None:
+        self._server = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self.home.close()
+
+    def _listen(self) -> Server:
+        """The HTTP face, from the wire down to the services."""
+        settings, store, work = self.settings, self._store, self._work
+        assert store is not None
+        assert work is not None
+        fence = Fence(settings.host)
+        authority = Authority(self.home.tls)
+        authority.bundle()
+        s3 = S3(store.objects)
+        gateway = Gateway(
+            _operations(store, work),
+            Identity(settings.account, settings.region),
+            work.changes,
+            settings.hold_seconds,
+        )
+        info = Info(
+            __version__, str(settings.home), settings.region, settings.account, work.backend.name
+        )
+        parts = Parts(
+            gateway=gateway,
+            objects=ObjectBodies(s3),
+            fence=fence,
+            routers=(health_router(info, lambda: self._is_ready),),
+        )
+        limits = InvocationLimits(settings.limits, settings.model_server_seconds)
+        lanes = Lanes(
+            FastLane(work.routes, settings.account, limits, fence, _log_address),
+            ConnectProxy(authority, os.environ),
+        )
+        return Server(
+            create_app(parts), settings.host, settings.port, lanes, before_stop=(gateway.release,)
+        )
+
+
+class _Store:
+    """What survives."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self.database = Database(home.database, MIGRATIONS)
+        self.objects = Objects.at(home.folder)
+        self.events = LogEvents(self.database)
+        self.metrics = Metrics(self.database)
+        self.runs = Runs(self.database)
+        self.tags = Tags(self.database)
+        self.jobs = Resources(self.database, TrainingJob)
+        self.models = Resources(self.database, Model)
+        self.configs = Resources(self.database, EndpointConfig)
+        self.endpoints = Resources(self.database, Endpoint)
+        self.roles = Resources(self.database, Role)
+
+    def close(self) -> None:
+        self.objects.close()
+        self.database.close()
+
+
+class _Work:
+    """What runs."""
+
+    def __init__(
+        self, store: _Store, home: Home, settings: Settings, url: Callable[[], str]
+    ) -> None:
+        assert settings.frameworks is not None
+        self._store = store
+        self.changes, self.routes, self.supervisor = Changes(), Routes(), Supervisor()
+        self.backend = choose_backend(settings, home)
+        environment = RunEnvironment(url, settings.region)
+        training_rooms = TrainingRooms(
+            jobs=store.jobs,
+            runs=store.runs,
+            events=store.events,
+            metrics=store.metrics,
+            objects=store.objects,
+            backend=self.backend,
+            changes=self.changes,
+            environment=environment,
+            folder=home.jobs,
+            grace_seconds=settings.training_grace_seconds,
+            closing=self.supervisor.closing,
+        )
+        hosting_rooms = HostingRooms(
+            models=store.models,
+            configs=store.configs,
+            endpoints=store.endpoints,
+            runs=store.runs,
+            events=store.events,
+            objects=store.objects,
+            backend=self.backend,
+            environment=environment,
+            folder=home.endpoints,
+            startup_seconds=settings.startup_seconds,
+            grace_seconds=settings.hosting_grace_seconds,
+        )
+        self.training = TrainingLifecycle(training_rooms, self.supervisor)
+        self.hosting = HostingLifecycle(hosting_rooms, self.routes, self.changes, self.supervisor)
+        self._hurry = threading.Event()
+
+    def adopt(self) -> None:
+        """End what belongs to nothing any more, then take up the rest."""
+        running = {job.arn for job in self._store.jobs.find() if not job.has_ended}
+        running |= {endpoint.arn for endpoint in self._store.endpoints.find()}
+        kept = self._store.runs.keep(running)
+        self.backend.clean(kept)
+        self.training.adopt()
+        self.hosting.adopt()
+
+    def stop(self, keep_jobs: bool) -> None:
+        if keep_jobs:
+            self.supervisor.closing.set()
+            return
+        grace = 0.0 if self._hurry.is_set() else SHUTDOWN_GRACE_SECONDS
+        self.training.stop_all(grace)
+        self.hosting.stop_all(grace)
+        late = self.supervisor.join(grace + 20)
+        self.supervisor.closing.set()
+        if late:
+            log.warning("Still busy at the end, and left to the next start: %s", ", ".join(late))
+        self.backend.clean(frozenset())
+
+    def hurry(self) -> None:
+        """The person at the keyboard is tired of waiting."""
+        self._hurry.set()
+        self.backend.clean(frozenset())
+
+
+def choose_backend(settings: Settings, home: Home) -> Backend:
+    """Raises StartupError for a backend that this sagedock does not have."""
+    if settings.backend == "docker":
+        raise StartupError(
+            "the docker backend is not in this version of sagedock; start with --backend process."
+        )
+    assert settings.frameworks is not None
+    return ProcessBackend(home.folder, settings.frameworks, settings.gpu)
+
+
+def _operations(store: _Store, work: _Work) -> dict[tuple[str, str], Operation]:
+    """Every operation there is, S3's apart."""
+    resources = HostingResources(store.models, store.configs, store.endpoints)
+    return dispatch_table(
+        TrainingOperations(store.jobs, work.training, store.objects),
+        ModelOperations(store.models, store.objects),
+        EndpointConfigOperations(store.configs, store.models),
+        EndpointOperations(resources, work.hosting, work.changes),
+        TagOperations(store.tags),
+        LogOperations(store.events),
+        StsOperations(),
+        IamOperations(store.roles),
+    )
+
+
+def _log_address(group: str, stream: str) -> str:
+    """Where a person reads an endpoint's log."""
+    return f"`sagedock logs {group.rpartition('/')[2]}`"

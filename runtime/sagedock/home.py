@@ -51,7 +51,7 @@ class Home:
         wrote it, or when it cannot be written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = open(self.folder / "lock", "a+", encoding="ascii")
+            lock = (self.folder / "lock").open("a+", encoding="ascii")
         except OSError as error:
             raise StartupError(
                 f"The home {self.folder} cannot be used ({error.strerror}); name another with "

@@ -6,9 +6,11 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import numpy as np
+import numpy.typing as npt
 from botocore.exceptions import ClientError
 from PIL import Image, UnidentifiedImageError
 
@@ -24,6 +26,8 @@ _TYPES = {
     ".txt": "text/plain",
 }
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+
+Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 
 
 @click.command("invoke")
@@ -78,9 +82,7 @@ def _body(file: Path, content_type: str | None, size: str | None) -> tuple[bytes
         raise SagedockError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def picture_array(
-    file: Path, size: str | None = None
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def picture_array(file: Path, size: str | None = None) -> Pixels:
     """The picture as uint8 array 1x3xHxW (RGB). Raises SagedockError for what is no picture."""
     try:
         with Image.open(file) as picture:
@@ -92,12 +94,12 @@ def picture_array(
         if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
             raise SagedockError(f"--size is {size!r}; write WxH, for example 32x32.")
         rgb = rgb.resize((int(width), int(height)), Image.Resampling.LANCZOS)
-    return np.asarray(rgb, dtype=np.uint8).transpose(2, 0, 1)[np.newaxis]
+    channels_last = np.asarray(rgb, dtype=np.uint8)
+    array: Pixels = channels_last.transpose(2, 0, 1)[np.newaxis]
+    return array
 
 
-def _array_body(
-    array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], content_type: str
-) -> tuple[bytes, str]:
+def _array_body(array: Pixels, content_type: str) -> tuple[bytes, str]:
     if content_type == "application/x-npy":
         file = io.BytesIO()
         np.save(file, array)

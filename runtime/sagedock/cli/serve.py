@@ -56,7 +56,7 @@ def _greet(emulator: Emulator) -> None:
     click.echo(
         f"sagedock {__version__} is ready at {emulator.url}\n"
         f"  home     {settings.home}\n"
-        f"  backend  {emulator.backend.name}: {emulator.backend_sentence}\n"
+        f"  backend  {emulator.backend_name}: {emulator.backend_sentence}\n"
         f"  clients  {run}\n"
         '           or lead a shell here:  eval "$(sagedock env)"\n'
         "  stop     Ctrl-C"
