@@ -99,7 +99,8 @@ class _AwsRequests:
         self._gateway = gateway
         self._objects = objects
 
-    async def __call__(self, head: HttpRequest, receive: Receive, send: Send) -> None:
+    async def __call__(self, head: HttpRequest, raw_receive: Receive, send: Send) -> None:
+        receive = _Incoming(raw_receive)
         try:
             if _is_routed_by_head(head):
                 call = routing.route(head)
@@ -110,11 +111,15 @@ class _AwsRequests:
         except ServiceError as error:
             answer = self._gateway.refuse(None, error, self._gateway.context(head).request_id)
             await _discard(head, receive)
+            if not receive.is_over:
+                answer.headers["Connection"] = "close"
         except ClientGone:
             return None
         return await _send(answer, send)
 
-    async def _answer_s3(self, call: Call, head: HttpRequest, receive: Receive, send: Send) -> None:
+    async def _answer_s3(
+        self, call: Call, head: HttpRequest, receive: _Incoming, send: Send
+    ) -> None:
         context = self._gateway.context(head)
         has_begun = False
 
@@ -136,7 +141,25 @@ class _AwsRequests:
                 raise
             answer = self._gateway.own_fault(call, context.request_id)
         await _discard(head, receive)
+        if not receive.is_over:
+            # The parser waits for a body that will not come: the next request needs a connection
+            # of its own.
+            answer.headers["Connection"] = "close"
         return await _send(answer, send)
+
+
+class _Incoming:
+    """ASGI's `receive`, which remembers whether the request was read to its end."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_over = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self.is_over = True
+        return message
 
 
 def _is_routed_by_head(head: HttpRequest) -> bool:
@@ -174,16 +197,14 @@ def _too_large() -> ServiceError:
     )
 
 
-async def _discard(head: HttpRequest, receive: Receive) -> None:
+async def _discard(head: HttpRequest, receive: _Incoming) -> None:
     """Read what the client still sends, so that it comes to reading our answer: one that is cut
     off while sending reports a broken connection. One that waits for 100-continue sends nothing
     before it sees an answer, and is not asked to."""
     if head.headers.get("expect", "").lower() == "100-continue":
         return
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return
+    while not receive.is_over:
+        await receive()
 
 
 async def _gone(receive: Receive) -> None:
