@@ -229,8 +229,7 @@ class ScriptedRun:
         return follow(self._log, after, self._ended)
 
     def wait(self, timeout: float | None = None) -> int | None:
-        self._ended.wait(timeout)
-        return self._code
+        return self._code if self._ended.wait(timeout) else None
 
     def stop(self, grace_seconds: float) -> None:
         self.stops.append(grace_seconds)

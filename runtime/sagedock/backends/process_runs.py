@@ -30,9 +30,10 @@ _CODE_SECONDS = 1.0
 
 # $0 is the file for the exit code, "$@" the command. The trap lets the shell outlive a SIGTERM to
 # the whole group, so that the code is written; the command itself starts with default handling.
-# The shell's own remarks ("Terminated") must not get into the log: its stderr is /dev/null.
+# The shell's own remarks ("Terminated") must not get into the log: its stderr is /dev/null, and the
+# command gets the log as its stderr in the subshell only, for dash would redirect its own as well.
 _WRAPPER = """trap : TERM INT HUP
-"$@" 2>&1
+(exec "$@" 2>&1)
 code=$?
 printf '%s\\n' "$code" >"$0"
 exit "$code"

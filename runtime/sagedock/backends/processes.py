@@ -77,11 +77,11 @@ def marked(name: str, prefix: str) -> dict[int, str]:
 
 def in_session(leader: int) -> list[int]:
     """Living processes of the session that `leader` leads, itself excepted: those too that were
-    started with an empty environment, and so carry no mark."""
+    started with an empty environment, and so carry no mark. (`ps` knows no sessions everywhere:
+    there it is the process group.)"""
     if not _HAS_PROC:
-        lines = _ps("-A", "-o", "pid=,sess=,pgid=").splitlines()
-        rows = [line.split() for line in lines]
-        return [int(row[0]) for row in rows if row[2] == str(leader) != row[0]]
+        rows = [line.split() for line in _ps("-A", "-o", "pid=,pgid=").splitlines()]
+        return [int(pid) for pid, group in rows if group == str(leader) != pid]
     session = str(leader)
     return [
         pid
