@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.awsrequest import HeadersDict
 from botocore.model import OperationModel
+from botocore.parsers import create_parser
 
-from sagedock.aws import model
 from sagedock.aws.http import HttpResponse
 from sagedock.aws.model import Call
 from sagedock.aws.protocols import parse, serialize, serialize_error
@@ -122,22 +123,8 @@ def test_an_error_that_no_model_has_keeps_its_code(service: str, protocol: str) 
     assert (found["Code"], found["Message"]) == ("ThrottlingException", "Rate exceeded")
 
 
-def test_names_of_routed_services_agree_with_their_models() -> None:
-    from sagedock.aws import routing
-
-    for target, service in routing.TARGETS.items():
-        assert model.metadata(service)["targetPrefix"] == target
-    for version, service in routing.VERSIONS.items():
-        assert model.metadata(service)["apiVersion"] == version
-    for scope, service in routing.SCOPES.items():
-        assert scope in (service_model(service).signing_name, service)
-
-
 def _read_error(operation: OperationModel, protocol: str, response: HttpResponse) -> dict[str, Any]:
     """As botocore's client does: the general parser, and the error's own shape on top."""
-    from botocore.awsrequest import HeadersDict
-    from botocore.parsers import create_parser
-
     raw = {
         "status_code": response.status,
         "headers": HeadersDict(response.headers),
