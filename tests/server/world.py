@@ -117,6 +117,7 @@ class World:
         hold_seconds: float = 5.0,
         environment: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.home = home
         self.changes = Changes()
@@ -140,7 +141,7 @@ class World:
         )
         self.proxy = ConnectProxy(self.authority, environment or {})
         lanes = Lanes(self.lane, self.proxy)
-        self.server = Server(app, host, 0, lanes, before_stop=(self.gateway.release,))
+        self.server = Server(app, host, port, lanes, before_stop=(self.gateway.release,))
 
     def __enter__(self) -> World:
         self.server.start()

@@ -7,7 +7,8 @@ import functools
 import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, cast
@@ -156,14 +157,19 @@ def _by_whom(port: int, proc: Path = Path("/proc")) -> str:
     if not sockets:
         return ""
     for process in proc.glob("[0-9]*"):
-        try:
-            links = {str(entry.readlink()) for entry in (process / "fd").iterdir()}
-            if links & sockets:
+        if sockets.intersection(_open_files(process)):
+            with suppress(OSError):
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
                 return f" by process {process.name} ({command[:120]})"
-        except OSError:  # it ended, or it is another user's
-            continue
     return " by a process of another user"
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """What the process's descriptors lead to; nothing when it ended or is another user's."""
+    with suppress(OSError):
+        for entry in (process / "fd").iterdir():
+            with suppress(OSError):  # closed in the meantime
+                yield str(entry.readlink())
 
 
 def _listening_inodes(port: int, proc: Path) -> set[str]:
