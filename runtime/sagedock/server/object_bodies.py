@@ -59,10 +59,27 @@ class ObjectBodies:
         self, call: Call, request: HttpRequest, context: Context, receive: Receive, send: Send
     ) -> None:
         """Answer `call`. `request` comes without its body, which `receive` gives."""
+        is_asked_for = False
+
+        async def ask() -> MutableMapping[str, Any]:
+            nonlocal is_asked_for
+            is_asked_for = True
+            return await receive()
+
+        try:
+            await self._answer(_Visit(self._s3, call, request, context), ask, send)
+        except ServiceError as error:
+            if request.headers.get("expect") and not is_asked_for:
+                # The client now keeps its announced body back, and only the connection's end
+                # tells where the next request would begin (RFC 9110, 10.1.1; S3 closes too).
+                error.headers["Connection"] = "close"
+            raise
+
+    async def _answer(self, visit: _Visit, receive: Receive, send: Send) -> None:
+        call = visit.call
         if (call.service, call.operation) not in self._s3.operations:
             raise NotEmulated(call.service, call.operation)
-        check_not_expired(request, context.now())
-        visit = _Visit(self._s3, call, request, context)
+        check_not_expired(visit.http, visit.context.now())
         try:
             if call.operation in self._s3.expectations:
                 answer = await self._take_in(visit, receive)
