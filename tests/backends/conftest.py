@@ -10,12 +10,6 @@ from sagedock.backends.process import ProcessBackend
 from scripted import ScriptedBackend
 
 
-@pytest.fixture(scope="session")
-def frameworks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Environments of this session: the plain Python one takes a fraction of a second."""
-    return tmp_path_factory.mktemp("frameworks")
-
-
 @pytest.fixture
 def process_stage(tmp_path: Path, frameworks: Path) -> Iterator[ProcessStage]:
     stage = ProcessStage(tmp_path, ProcessBackend(tmp_path, frameworks))

@@ -31,6 +31,18 @@ def install_interpreter(version: str, uv: Path) -> str | None:
     return next(reversed(done.stderr.strip().splitlines()), "uv said nothing").strip()
 
 
+def bundled_pip(interpreter: Path) -> Path | None:
+    """The wheel of pip that an interpreter carries for venv; Debian's does without python3-venv."""
+    code = "import ensurepip; print(ensurepip.__file__)"
+    asked = subprocess.run(
+        (interpreter, "-I", "-c", code), capture_output=True, text=True, check=False, cwd="/"
+    )
+    if asked.returncode != 0:
+        return None
+    wheels = Path(asked.stdout.strip()).parent.glob("_bundled/pip-*.whl")
+    return next(iter(sorted(wheels, reverse=True)), None)
+
+
 def _candidates(version: str) -> Iterator[Path]:
     if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
         yield Path(sys.executable)

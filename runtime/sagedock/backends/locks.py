@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sagedock.errors import StartupError
+
+try:
+    import fcntl
+except ImportError as error:
+    raise StartupError(
+        "The process backend needs Linux or macOS. On Windows, run sagedock inside WSL 2."
+    ) from error
 
 _guard = threading.Lock()
 _threads: dict[Path, threading.Lock] = {}

@@ -22,8 +22,10 @@ def follow(path: Path, after: str | None, ended: threading.Event) -> Iterator[Lo
     """Lines of `path` from the byte offset `after` on, until `ended` is set and the file read.
 
     Reading is by polling, quick after output and down to 33 looks a second without: output comes
-    in bursts, and a look costs microseconds.
+    in bursts, and a look costs microseconds. A log that was removed has no lines.
     """
+    if not path.exists():
+        return
     splitter = LineSplitter(int(after or 0))
     pause = _SHORTEST_PAUSE
     with path.open("rb", buffering=0) as file:
@@ -58,7 +60,7 @@ class LineSplitter:
         while True:
             end = data.find(b"\n", searched, start + MAX_LINE_BYTES + 1)
             if end >= 0:
-                yield self._line(data[start:end], end + 1 - start)
+                yield self._line(data[start:end].removesuffix(b"\r"), end + 1 - start)
                 start = end + 1
             elif len(data) - start > MAX_LINE_BYTES:
                 size = _character_boundary(data, start + MAX_LINE_BYTES) - start
@@ -79,7 +81,7 @@ class LineSplitter:
     def _line(self, content: bytes, size: int) -> LogLine:
         self.offset += size
         self._clock_ms = max(self._clock_ms, int(time.time() * 1000))
-        text = content.removesuffix(b"\r").decode("utf-8", "replace")
+        text = content.decode("utf-8", "replace")
         return LogLine(text, str(self.offset), self._clock_ms)
 
 

@@ -19,7 +19,8 @@ from typing import Literal
 
 from sagedock.backends import processes
 from sagedock.backends.base import Run, RunSpec, Tell
-from sagedock.backends.frameworks import Framework, Frameworks, FrameworkStatus
+from sagedock.backends.framework_builds import Framework
+from sagedock.backends.frameworks import Frameworks, FrameworkStatus
 from sagedock.backends.ports import LOOPBACK, MeetingPoints, Ports
 from sagedock.backends.process_runs import MARK, ProcessRun, RunAddress, spawn
 from sagedock.backends.run_variables import OPT_ML, Allotted, run_variables
@@ -160,7 +161,13 @@ def _place_mounts(spec: RunSpec) -> Path | None:
                 f"The process backend cannot show {mount.inside} to a run: only paths below "
                 f"{OPT_ML} can be other folders. Use a path below {OPT_ML}, or --backend docker."
             )
-        _link(root / mount.inside[len(OPT_ML) + 1 :], mount.outside)
+        place = root / mount.inside[len(OPT_ML) + 1 :]
+        try:
+            _link(place, mount.outside)
+        except OSError as error:
+            raise RunFailedToStart(
+                f"{mount.inside} could not be placed at {place}: {error}."
+            ) from error
     return root
 
 

@@ -22,8 +22,11 @@ from sagedock.backends.ports import LOOPBACK
 from sagedock.errors import RunFailedToStart
 
 MARK = "SAGEDOCK_RUN"
-LOG_FILE = "output.log"
-CODE_FILE = "exit-code"
+OWN_FOLDER = "run"
+"""Below the workdir, beside what user code writes into its working directory."""
+
+_LOG_FILE = "output.log"
+_CODE_FILE = "exit-code"
 
 _KILL_SECONDS = 10.0
 _CODE_SECONDS = 1.0
@@ -51,6 +54,10 @@ class RunAddress:
     mark: str
     workdir: Path
     ports: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def own_folder(self) -> Path:
+        return self.workdir / OWN_FOLDER
 
     def __str__(self) -> str:
         ports = ",".join(f"{inside}={outside}" for inside, outside in self.ports.items())
@@ -108,7 +115,7 @@ class ProcessRun:
         return self._ended.is_set() and self._code is None
 
     def lines(self, after: str | None = None) -> Iterator[LogLine]:
-        return follow(self._address.workdir / LOG_FILE, after, self._ended)
+        return follow(self._address.own_folder / _LOG_FILE, after, self._ended)
 
     def wait(self, timeout: float | None = None) -> int | None:
         self._ended.wait(timeout)
@@ -150,7 +157,7 @@ class ProcessRun:
 
     def _written_code(self) -> int | None:
         try:
-            text = (self._address.workdir / CODE_FILE).read_text(encoding="ascii")
+            text = (self._address.own_folder / _CODE_FILE).read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError):
             return None
         return int(text) if text.endswith("\n") and text.strip().isdecimal() else None
@@ -183,12 +190,14 @@ class ProcessRun:
 def spawn(
     command: tuple[str, ...], env: Mapping[str, str], workdir: Path
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """Start `command` in a session of its own, its output and exit code going to files in
+    """Start `command` in a session of its own, its output and exit code going to files below
     `workdir`; the process and when it started. Raises RunFailedToStart."""
-    code_file = workdir / CODE_FILE
-    code_file.unlink(missing_ok=True)
+    own_folder = workdir / OWN_FOLDER
+    code_file = own_folder / _CODE_FILE
     try:
-        with (workdir / LOG_FILE).open("wb") as output:
+        own_folder.mkdir(exist_ok=True)
+        code_file.unlink(missing_ok=True)
+        with (own_folder / _LOG_FILE).open("wb") as output:
             child = subprocess.Popen(
                 ("/bin/sh", "-c", _WRAPPER, str(code_file), *command),
                 stdin=subprocess.DEVNULL,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sagedock.backends.base import RunSpec
-from sagedock.backends.frameworks import Framework
+from sagedock.backends.framework_builds import Framework
 from sagedock.backends.ports import LOOPBACK
-from sagedock.backends.process_runs import MARK
+from sagedock.backends.process_runs import MARK, OWN_FOLDER
 from sagedock.domain.images import ImageReference
 
 OPT_ML = "/opt/ml"
@@ -42,10 +42,11 @@ def run_variables(
 ) -> dict[str, str]:
     """All variables of the run but those that are the same for every run of a backend; what the
     spec names itself wins."""
+    own_folder = spec.workdir / OWN_FOLDER
     variables = {
-        **_basics(spec.workdir, framework),
+        **_basics(own_folder, framework),
         **_package_indexes(os.environ, Path.home()),
-        **_own_installs(spec.workdir, framework),
+        **_own_installs(own_folder, framework),
         **_toolkit(spec, image),
         MARK: allotted.mark,
     }
@@ -57,12 +58,12 @@ def run_variables(
     return variables
 
 
-def _basics(workdir: Path, framework: Framework) -> dict[str, str]:
+def _basics(own_folder: Path, framework: Framework) -> dict[str, str]:
     return {
         "PATH": f"{framework.bin}:{_SYSTEM_PATH}",
         "VIRTUAL_ENV": str(framework.path),
-        "HOME": str(_folder(workdir / "home")),
-        "TMPDIR": str(_folder(workdir / "tmp")),
+        "HOME": str(_folder(own_folder / "home")),
+        "TMPDIR": str(_folder(own_folder / "tmp")),
         "LANG": "C.UTF-8",
         # As AWS's MXNet images have them (sagemaker-mxnet-container, docker/1.1.0).
         "PYTHONUNBUFFERED": "1",
@@ -84,11 +85,11 @@ def _toolkit(spec: RunSpec, image: ImageReference) -> dict[str, str]:
     return told
 
 
-def _own_installs(workdir: Path, framework: Framework) -> dict[str, str]:
+def _own_installs(own_folder: Path, framework: Framework) -> dict[str, str]:
     """A script's own `pip install` goes into a folder of this run, never into the environment that
     all runs share. pip resolves as if that were empty, so what the environment has is pinned as
     an upper bound: a new NumPy in front of the environment's would break MXNet."""
-    packages = str(_folder(workdir / "packages"))
+    packages = str(_folder(own_folder / "packages"))
     variables = {"PIP_TARGET": packages, "PYTHONPATH": packages}
     if framework.constraints is not None:
         variables["PIP_CONSTRAINT"] = str(framework.constraints)
