@@ -20,39 +20,47 @@ from sagedock.errors import ServiceError
 
 @dataclass(frozen=True)
 class Binding:
-    """What a request must carry to mean `operation`."""
+    """What a request must carry to mean `operation`.
+
+    `asked` are the query keys it needs, of which those in `literals` also need that value;
+    `known` are all that it takes.
+    """
 
     operation: str
     method: str
     path: re.Pattern[str]
+    asked: frozenset[str]
     literals: Mapping[str, str]
-    query_keys: frozenset[str]
     headers: frozenset[str]
-    known_keys: frozenset[str]
+    known: frozenset[str]
     is_deprecated: bool
 
     def is_met(self, query: Mapping[str, list[str]], headers: Mapping[str, str]) -> bool:
-        return (
-            all(key in query for key in self.query_keys)
-            and all(name in headers for name in self.headers)
-            and all(
-                key in query and (not value or value in query[key])
-                for key, value in self.literals.items()
-            )
-        )
+        """Whether query and headers have what it asks for."""
+        if self.asked and not (query and self.asked <= query.keys()):
+            return False
+        if self.headers and not self.headers <= headers.keys():
+            return False
+        return all(value in query[key] for key, value in self.literals.items())
 
     @property
     def weight(self) -> tuple[int, bool]:
         """How much it asks for; of equals, the one that is not deprecated."""
-        asked = len(self.literals) + len(self.query_keys) + len(self.headers)
-        return asked, not self.is_deprecated
+        return len(self.asked) + len(self.headers), not self.is_deprecated
 
 
 @cache
-def bindings(service: str) -> tuple[Binding, ...]:
-    """The bindings of every operation of a REST service, the most demanding first."""
+def bindings(service: str) -> Mapping[str, tuple[Binding, ...]]:
+    """HTTP method → bindings of a REST service's operations, the most demanding first."""
     found = [_binding(model.operation(service, name)) for name in model.operation_names(service)]
-    return tuple(sorted(found, key=lambda binding: binding.weight, reverse=True))
+    found.sort(key=lambda binding: binding.weight, reverse=True)
+    methods = {binding.method for binding in found}
+    return {each: tuple(b for b in found if b.method == each) for each in methods}
+
+
+@cache
+def _paths(service: str) -> Mapping[str, re.Pattern[str]]:
+    return {each.operation: each.path for group in bindings(service).values() for each in group}
 
 
 @cache
@@ -60,7 +68,7 @@ def selectors(service: str) -> frozenset[str]:
     """Query keys that choose an operation. One that the chosen operation does not know means
     that another was wanted, and `DELETE /bucket?policy` must never delete the bucket."""
     return frozenset(
-        key for each in bindings(service) for key in (*each.literals, *each.query_keys)
+        key for group in bindings(service).values() for each in group for key in each.asked
     )
 
 
@@ -68,23 +76,17 @@ def match(
     service: str, method: str, path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> Binding | None:
     """The operation that is meant, or None."""
-    for binding in bindings(service):
-        if (
-            binding.method == method
-            and binding.is_met(query, headers)
-            and binding.path.fullmatch(path)
-        ):
-            strays = selectors(service).intersection(query) - binding.known_keys
+    for binding in bindings(service).get(method, ()):
+        if binding.is_met(query, headers) and binding.path.fullmatch(path):
+            strays = selectors(service).intersection(query) - binding.known if query else ()
             return None if strays else binding
     return None
 
 
 def labels(service: str, operation: str, path: str) -> dict[str, str]:
     """The members that are in the path, percent-decoded exactly once; `+` stays `+`."""
-    for binding in bindings(service):
-        if binding.operation == operation and (found := binding.path.fullmatch(path)):
-            return {name: decoded(text) for name, text in found.groupdict().items()}
-    return {}
+    found = _paths(service)[operation].fullmatch(path)
+    return {name: decoded(text) for name, text in found.groupdict().items()} if found else {}
 
 
 def decoded(text: str) -> str:
@@ -119,19 +121,19 @@ def _binding(operation: model.Operation) -> Binding:
     literals = dict(parse_qsl(literal_query, keep_blank_values=True))
     members = operation.input.members if operation.input else {}
     required = operation.input.required if operation.input else ()
-    names: dict[str, set[str]] = {"querystring": set(), "header": set()}
+    needed: dict[str, set[str]] = {"querystring": set(literals), "header": set()}
     for member in required:
-        if (location := members[member].location) in names:
-            names[location].add(members[member].wire_name or member)
-    known = {m.wire_name or name for name, m in members.items() if m.location == "querystring"}
+        if (location := members[member].location) in needed:
+            needed[location].add(members[member].wire_name or member)
+    taken = {m.wire_name or name for name, m in members.items() if m.location == "querystring"}
     return Binding(
         operation=operation.name,
         method=operation.method,
         path=_template(template),
-        literals=literals,
-        query_keys=frozenset(names["querystring"]),
-        headers=frozenset(name.lower() for name in names["header"]),
-        known_keys=frozenset(known | set(literals)),
+        asked=frozenset(needed["querystring"]),
+        literals={key: value for key, value in literals.items() if value},
+        headers=frozenset(name.lower() for name in needed["header"]),
+        known=frozenset(taken.union(literals)),
         is_deprecated=operation.is_deprecated,
     )
 

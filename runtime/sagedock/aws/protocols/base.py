@@ -77,7 +77,7 @@ def time_text(value: datetime | int | float, style: str) -> str:
     moment = moment.astimezone(timezone.utc)
     if style == "rfc822":
         return format_datetime(moment, usegmt=True)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def time_from_text(text: str) -> datetime:
