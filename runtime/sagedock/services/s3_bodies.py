@@ -20,6 +20,7 @@ from sagedock.store.object_errors import (
     invalid_digest,
     no_room,
 )
+from sagedock.store.object_files import NewFile
 from sagedock.store.objects import Objects
 
 MAX_PUT_BYTES = 5 * 1024**3
@@ -41,7 +42,9 @@ class OutgoingBody:
 
 class IncomingBody:
     """The body of a PutObject or UploadPart: written to a file of the store and hashed as it
-    comes. Either an operation takes its `file`, or it is `discard`ed."""
+    comes. Either an operation has it `hand_over` its file, or it is
+    `discard`ed. Making one touches no disk:
+    the file is opened at the first write."""
 
     def __init__(
         self, objects: Objects, request: Request, algorithms: Iterable[str], length: int | None
@@ -57,16 +60,15 @@ class IncomingBody:
         self._length = length
         self._md5 = hashlib.md5()
         self._digests = {name: ALGORITHMS[name]() for name in {*algorithms, *self._sent}}
-        self._file = objects.new_file()
+        self._objects = objects
+        self._file: NewFile | None = None
+        self.size = 0
         self.checksums: dict[str, str] = {}
 
-    @property
-    def file(self) -> str:
-        return self._file.name
-
-    @property
-    def size(self) -> int:
-        return self._file.size
+    def hand_over(self) -> str:
+        """The finished file's name in the store; whoever asks has it, and `discard` leaves it."""
+        name, self._file = self._opened().name, None
+        return name
 
     @property
     def etag(self) -> str:
@@ -75,19 +77,20 @@ class IncomingBody:
     def write_all(self, pieces: Iterable[bytes]) -> None:
         """Raises EntityTooLarge and InsufficientStorage."""
         for data in pieces:
-            if self._file.size + len(data) > MAX_PUT_BYTES:
-                raise entity_too_large(self._file.size + len(data), MAX_PUT_BYTES)
+            self.size += len(data)
+            if self.size > MAX_PUT_BYTES:
+                raise entity_too_large(self.size, MAX_PUT_BYTES)
             self._md5.update(data)
             for digest in self._digests.values():
                 digest.update(data)
-            self._file.write(data)
+            self._opened().write(data)
 
     def finish(self, trailing: Mapping[str, str]) -> None:
         """All bytes came; `trailing` are checksums by algorithm that followed them. Raises
         IncompleteBody and BadDigest."""
-        self._file.close()
-        if self._length is not None and self._file.size != self._length:
-            raise incomplete_body(self._length, self._file.size)
+        self._opened().close()
+        if self._length is not None and self.size != self._length:
+            raise incomplete_body(self._length, self.size)
         if self._content_md5 is not None and self._content_md5 != self._md5.digest():
             raise bad_digest("Content-MD5", encoded(self._content_md5), encoded(self._md5.digest()))
         self.checksums = {name: encoded(digest.digest()) for name, digest in self._digests.items()}
@@ -96,7 +99,15 @@ class IncomingBody:
                 raise bad_digest(name, value, self.checksums[name])
 
     def discard(self) -> None:
-        self._file.discard()
+        """Give the room back, unless the file was handed over."""
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
+
+    def _opened(self) -> NewFile:
+        if self._file is None:
+            self._file = self._objects.new_file()
+        return self._file
 
 
 def check_body(request: Request, body: bytes) -> None:

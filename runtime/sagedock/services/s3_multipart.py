@@ -55,7 +55,7 @@ class MultipartOperations:
         body: IncomingBody = request["Body"]
         upload = self._upload(request)
         checksum = body.checksums.get(upload.checksum_algorithm or "")
-        content = Content(body.file, body.size, body.etag)
+        content = Content(body.hand_over(), body.size, body.etag)
         self._uploads.put_part(upload, request["PartNumber"], content, checksum)
         checksums = checksum_members(body.checksums)
         checksums.pop("ChecksumType", None)

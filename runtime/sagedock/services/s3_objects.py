@@ -61,7 +61,7 @@ class ObjectOperations:
         body: IncomingBody = request["Body"]
         checksums = checksum_members(body.checksums)
         details = replace(details_of(request), checksums=checksums)
-        content = Content(body.file, body.size, body.etag, details)
+        content = Content(body.hand_over(), body.size, body.etag, details)
         condition = write_condition(request)
         self._objects.commit(request["Bucket"], request["Key"], content, condition)
         return {"ETag": quoted(body.etag), **checksums, **encryption_of(details)}

@@ -62,8 +62,12 @@ class NewFile:
         self.name = name
         self.path = path
         self.size = 0
-        path.parent.mkdir(exist_ok=True)
-        self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _READ_ONLY)
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        try:
+            self._descriptor = os.open(path, flags, _READ_ONLY)
+        except FileNotFoundError:  # the first file of that folder
+            path.parent.mkdir(exist_ok=True)
+            self._descriptor = os.open(path, flags, _READ_ONLY)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises InsufficientStorage (507); then `discard`."""
