@@ -138,7 +138,8 @@ class Desk:
     # --- asking -------------------------------------------------------------------------------
 
     def ask(self, service: str, operation: str, **request: Any) -> Any:
-        """What the operation returns, Held or not."""
+        """What the operation returns, Held or not. Members that are None are not sent."""
+        request = {member: value for member, value in request.items() if value is not None}
         validate(Call(service, operation, "json"), request)
         context = Context(ACCOUNT, REGION, "request-1", self.now)
         result = self.operations[service, operation](request, context)
