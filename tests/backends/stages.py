@@ -132,7 +132,9 @@ class ProcessStage(Stage):
     def play(self) -> ProcessPlay:
         return ProcessPlay(self.ml)
 
-    def entrypoint(self, play: ProcessPlay) -> tuple[str, ...]:
+    def entrypoint(self, play: ProcessPlay | None) -> tuple[str, ...]:
+        if play is None:
+            return ()
         (self._workdir / "play.py").write_text(play.source)
         return ("python", "-S", str(self._workdir / "play.py"))
 
