@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 
 import pytest
@@ -17,6 +18,7 @@ from wire.oracle import WIRES, Values, operations, request_of, signature
 CREATE = {"x-amz-target": "SageMaker.CreateTrainingJob"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 CBOR_PATH = "/service/GraniteServiceVersion20100801/operation/PutMetricData"
+BOMB = gzip.compress(bytes(65 * 1024**2))
 
 
 def answer(request: HttpRequest) -> HttpResponse:
@@ -147,6 +149,14 @@ def test_malformed_cbor_is_refused(body: bytes) -> None:
 
     assert response.status == 400
     assert b"SerializationException" in response.body
+
+
+@pytest.mark.parametrize("packed", [b"", b"{}", gzip.compress(b"{}")[:-3], BOMB])
+@pytest.mark.parametrize("headers", [CREATE, FORM])
+def test_a_body_that_does_not_unpack_is_refused(packed: bytes, headers: dict[str, str]) -> None:
+    response = answer(HttpRequest("POST", "/", "", headers | {"content-encoding": "gzip"}, packed))
+
+    assert response.status == 400
 
 
 def test_unreadable_dates_in_headers_are_as_good_as_none() -> None:

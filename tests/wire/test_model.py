@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -96,7 +97,7 @@ def test_a_users_own_models_change_nothing(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={"HOME": str(tmp_path)},
+        env=os.environ | {"HOME": str(tmp_path)},
     )
 
     assert done.stdout == "True\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -328,3 +329,21 @@ def test_newest_cloudwatch_clients_may_send_cbor() -> None:
     call = route(HttpRequest("POST", path, "", {"smithy-protocol": "rpc-v2-cbor"}))
 
     assert (call.service, call.operation, call.protocol) == ("cloudwatch", "ListMetrics", "cbor")
+
+
+def test_large_metric_data_arrives_packed_and_is_read() -> None:
+    loop = Loopback()
+    data = [{"MetricName": f"loss-{n}", "Value": float(n)} for n in range(400)]
+
+    loop.client("cloudwatch").put_metric_data(Namespace="training", MetricData=data)
+
+    assert loop.requests[0].headers["content-encoding"] == "gzip"
+    assert loop.params[0]["MetricData"] == data
+
+
+def test_a_packed_form_is_read_too() -> None:
+    body = gzip.compress(b"Action=ListMetrics&Version=2010-08-01&Namespace=n")
+
+    call = route(HttpRequest("POST", "/", "", FORM | {"content-encoding": "gzip"}, body))
+
+    assert (call.service, call.operation) == ("cloudwatch", "ListMetrics")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sagedock.aws import model, patterns
+from sagedock.aws.findings import shown_value
 from sagedock.aws.model import Call, Shape
-from sagedock.aws.validation import shown_value, validate
+from sagedock.aws.validation import validate
 from sagedock.errors import ServiceError, ValidationException
 from wire.loopback import Loopback
 from wire.oracle import Values, operations

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from sagedock.aws import model, rest
+from sagedock.aws.compression import plain_body
 from sagedock.aws.http import HttpRequest
 from sagedock.aws.model import Call, Protocol
 from sagedock.errors import NotEmulated, ServiceError
@@ -53,7 +54,13 @@ class Unrouted(ServiceError):
     """A request that means no operation we know; `protocol` is the one its client speaks."""
 
     def __init__(self, said: ServiceError, protocol: Protocol) -> None:
-        super().__init__(said.message, code=said.code, status=said.status, fields=said.fields)
+        super().__init__(
+            said.message,
+            code=said.code,
+            status=said.status,
+            fields=said.fields,
+            headers=said.headers,
+        )
         self.protocol = protocol
 
 
@@ -128,9 +135,9 @@ def _form(request: HttpRequest, query: dict[str, list[str]]) -> dict[str, list[s
     if request.method != "POST" or not request.headers.get("content-type", "").startswith(_FORM):
         return {}
     try:
-        return {**query, **rest.query_values(request.body.decode("ascii"))}
+        return {**query, **rest.query_values(plain_body(request).decode("ascii"))}
     except (UnicodeDecodeError, ServiceError) as error:
-        said = "The request body is not percent-encoded UTF-8 text."
+        said = "The request body cannot be read as percent-encoded UTF-8 text."
         raise Unrouted(ServiceError(said, code="MalformedInput", status=400), "query") from error
 
 

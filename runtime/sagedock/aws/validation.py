@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sagedock.aws import model, patterns
+from sagedock.aws.findings import Place, constraints, lower_camel, null_at, place_text, shown_value
 from sagedock.aws.model import Call, Shape
 from sagedock.errors import ServiceError, ValidationException
 
@@ -37,9 +38,6 @@ CODES: Final = {
 LENIENT: Final = frozenset({"s3", "sts", "iam"})
 """Services whose values are not checked against the model: their own errors say more."""
 
-_SHOWN: Final = 120
-"""Characters of a value that an error repeats."""
-
 _PYTHON: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -48,11 +46,6 @@ _PYTHON: Final[Mapping[str, tuple[type, ...]]] = {
     "timestamp": (datetime,),
     "blob": (bytes, bytearray, memoryview, str),
 }
-
-
-Place: TypeAlias = "tuple[Place, str] | None"
-"""Where a value is: the place around it, and its name there. Made text only when something is
-wrong, for most requests are right and a tuple costs next to nothing."""
 
 
 class Checker:
@@ -88,7 +81,7 @@ class Text(Checker):
         self.maximum = float("inf") if shape.maximum is None else shape.maximum
         pattern = patterns.compiled(shape.pattern) if shape.pattern else None
         self.fullmatch = pattern.fullmatch if pattern and shape.kind == "string" else None
-        self.constraints = _constraints(shape)
+        self.constraints = constraints(shape)
 
     def is_fine(self, value: Any) -> bool:
         return (
@@ -118,7 +111,7 @@ class Bounded(Checker):
         super().__init__(shape)
         self.minimum = float("-inf") if shape.minimum is None else shape.minimum
         self.maximum = float("inf") if shape.maximum is None else shape.maximum
-        self.constraints = _constraints(shape)
+        self.constraints = constraints(shape)
 
     def check(self, value: Any, place: Place, findings: list[str]) -> None:
         self.check_type(value, place)
@@ -148,7 +141,7 @@ class List(Bounded):
         for number, item in enumerate(value, 1):
             inner = ((place, str(number)), "member")
             if item is None:
-                findings.append(_null(inner))
+                findings.append(null_at(inner))
             elif texts is None:
                 member.check(item, inner, findings)
             else:
@@ -184,7 +177,7 @@ class Map(Bounded):
         texts = isinstance(self.value, Text)
         for key, item in value.items():
             if item is None:
-                findings.append(_null(((place, str(key)), "member")))
+                findings.append(null_at(((place, str(key)), "member")))
             elif not texts:
                 self.value.check(item, ((place, str(key)), "member"), findings)
 
@@ -226,7 +219,7 @@ class Structure(Checker):
         self.check_type(value, place)
         for name in self.required:
             if value.get(name) is None:
-                findings.append(_null((place, lower_camel(name))))
+                findings.append(null_at((place, lower_camel(name))))
         members = self.members
         for name, item in value.items():
             if item is not None and name in members:
@@ -297,69 +290,11 @@ def _new_checker(service: str, shape: Shape) -> Checker:
     return Bounded(shape) if shape.kind in ("integer", "float") else Checker(shape)
 
 
-def _constraints(shape: Shape) -> dict[str, str]:
-    """A shape's constraints in AWS's words and order."""
-    what = "value" if shape.kind in ("integer", "float") else "length"
-    said = {}
-    if shape.enum:
-        said["enum"] = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
-    if shape.maximum is not None:
-        said["maximum"] = f"Member must have {what} less than or equal to {_bound(shape.maximum)}"
-    if shape.minimum is not None:
-        least = _bound(shape.minimum)
-        said["minimum"] = f"Member must have {what} greater than or equal to {least}"
-    if shape.pattern:
-        said["pattern"] = f"Member must satisfy regular expression pattern: {shape.pattern}"
-    return said
-
-
-def _bound(number: float) -> str:
-    return str(int(number)) if float(number).is_integer() else str(number)
-
-
 def _together(who: str, checker: Text) -> str:
     return f"{who} satisfy constraint: [{', '.join(checker.constraints.values())}]"
-
-
-def place_text(place: Place) -> str:
-    """A place as AWS's messages have it: `inputDataConfig.1.member.channelName`."""
-    names: list[str] = []
-    while place:
-        place, name = place
-        names.append(name)
-    return ".".join(reversed(names))
-
-
-def _null(place: Place) -> str:
-    where = place_text(place)
-    return f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
 
 
 def _wrong_type(value: Any, kind: str, place: Place) -> ServiceError:
     where = place_text(place) or "request"
     said = f"A {type(value).__name__} cannot be converted to a {kind} (at '{where}')"
     return ServiceError(said, code="SerializationException", status=400)
-
-
-def lower_camel(name: str) -> str:
-    """A member's name as AWS's messages have it: `TrainingJobName` is `trainingJobName`."""
-    return name[:1].lower() + name[1:]
-
-
-def shown_value(value: Any) -> str:
-    """A value in quotes, as Java prints it, cut to a readable length."""
-    text = _printed(value)
-    return f"'{text}'" if len(text) <= 2 * _SHOWN else f"'{text[: 2 * _SHOWN]}…'"
-
-
-def _printed(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={_printed(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_printed(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"{len(value)} bytes"
-    text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -6,8 +6,10 @@ Times are aware datetimes, blobs are bytes; which member is where comes from bot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from sagedock.aws.compression import plain_body
 from sagedock.aws.http import HttpRequest, HttpResponse
 from sagedock.aws.model import Call
 from sagedock.aws.protocols import cbor, json, query, rest_json, rest_xml
@@ -23,10 +25,15 @@ _PROTOCOLS: Final[Mapping[str, WireProtocol]] = {
     "cbor": cbor,
 }
 
+_DOCUMENTS: Final = frozenset({"json", "query", "cbor"})
+"""Protocols whose body is one document, which a client may have packed."""
+
 
 def parse(call: Call, request: HttpRequest) -> dict[str, Any]:
     """The members of a request. A streaming body (PutObject, InvokeEndpoint) is left out when
     `request.body` is empty. Raises ServiceError 400 in AWS's words for what cannot be read."""
+    if call.protocol in _DOCUMENTS and "content-encoding" in request.headers:
+        request = replace(request, body=plain_body(request))
     return _PROTOCOLS[call.protocol].parse(call, request)
 
 
