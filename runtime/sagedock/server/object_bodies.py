@@ -144,7 +144,7 @@ class ObjectBodies:
         self, answer: HttpResponse, outgoing: OutgoingBody, receive: Receive, send: Send
     ) -> None:
         """Send a file's bytes, reading ahead by one piece."""
-        gone = asyncio.ensure_future(receive())  # ends when the client does
+        gone = asyncio.ensure_future(_gone(receive))
         reading: asyncio.Future[bytes] | None = None
         try:
             await _send_head(answer, outgoing.length, send)
@@ -235,6 +235,11 @@ class _Visit:
 
     def _serialize(self, answer: Answer) -> HttpResponse:
         return protocols.serialize(self.call, answer, self.context.request_id)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:
