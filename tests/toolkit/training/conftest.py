@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 
 TOOLKIT = Path(__file__).parents[3] / "containers" / "mxnet" / "toolkit"
+PYTHON = os.environ.get("SAGEDOCK_TEST_PYTHON", sys.executable)
+"""The interpreter that jobs run on: the toolkit supports more than the emulator does."""
+
 MXNET_PYTHON = os.environ.get("SAGEDOCK_TEST_MXNET_PYTHON", "")
 """Read now: a fixture for all tests removes SAGEDOCK_* from the environment."""
 
@@ -59,7 +62,7 @@ class Job:
     base: Path
     site: Path
     version: str = "1.9.0"
-    python: str = sys.executable
+    python: str = PYTHON
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -122,6 +121,15 @@ def test_early_script_mode_runs_a_module_where_it_is(new_job: Callable[..., Job]
     assert "SM_USER_ENTRY_POINT" not in got["env"]
 
 
+def test_early_script_mode_tells_failures_in_its_own_layout(new_job: Callable[..., Job]) -> None:
+    job = new_job(version="1.3.0")
+    ended = job.run(entry_py="raise ValueError('wrong')\n")
+    assert ended.code == 1
+    command = f'Command "{job.python} -m entry"'
+    assert ended.failure.startswith(f"ExecuteUserScriptError:\n{command}\nTraceback")
+    assert ended.failure.endswith("ValueError: wrong")
+
+
 def test_code_that_is_there_already_is_not_fetched(script: Job) -> None:
     (script.base / "code").mkdir()
     (script.base / "code/entry.py").write_text("print('mounted')\n")
@@ -140,7 +148,7 @@ def test_an_exception_is_told_with_its_traceback(script: Job) -> None:
     ]
     assert lines[-2:] == [
         'ValueError: wrong"',
-        f'Command "{sys.executable} entry.py -x many"',
+        f'Command "{script.python} entry.py -x many"',
     ]
     assert ended.log.index("before") < ended.log.index("Traceback")
 

@@ -166,7 +166,13 @@ def test_requirements_that_cannot_be_had(script: Job, layers: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "version"), [("other", 1.0), ("other\ntiny-package", 2.0), ("strict", 2.0)]
+    ("wanted", "version"),
+    [
+        ("other", 1.0),
+        ("other\ntiny-package", 1.0),
+        ("other\ntiny-package>=2", 2.0),
+        ("strict", 2.0),
+    ],
 )
 def test_what_the_environment_has_stays_at_its_version_unless_asked_otherwise(
     script: Job, layers: Path, wanted: str, version: float

@@ -46,6 +46,10 @@ class CommandFailed(ToolkitError):
         self.said = said
         super().__init__(f"{self.command!r} ended with exit code {exit_code}")
 
+    def early_failure_text(self) -> str:
+        """The text of output/failure in the images of MXNet 1.3 (sagemaker-containers 2.2.5)."""
+        return f'{type(self).__name__}:\nCommand "{self.command}"\n{self.said}'
+
     def failure_text(self) -> str:
         """The text of output/failure, cut so that command and message both fit FailureReason."""
         head = f"{type(self).__name__}:\nExitCode {self.exit_code}\n"

@@ -87,38 +87,47 @@ def _layer(folder: str, wanted: Sequence[str], failure: type[CommandFailed]) -> 
 def _build(building: str, folder: str, wanted: Sequence[str], failure: type[CommandFailed]) -> None:
     """Install into `building`.
 
-    What the environment has already is kept at its version (as pip would keep it: a second, newer
-    NumPy would break MXNet), unless the list cannot be had so; then the list wins, as with pip.
+    pip keeps what is installed already unless a requirement excludes it, and so does this: the
+    environment's versions hold (a second, newer NumPy would break MXNet), else all but those of the
+    packages that requirements.txt names, else none.
     """
     command = [
         os.environ["SAGEDOCK_UV"],
         *("pip", "install", "--python", sys.executable, "--target", building),
         *wanted,
     ]
-    pins = building + ".txt"
-    try:
-        with open(pins, "w", encoding="utf-8") as file:
-            file.writelines(_pins(folder))
+    installed = dict(_installed())
+    named = set(_named(os.path.join(folder, "requirements.txt")))
+    others = {name: version for name, version in installed.items() if name not in named}
+    for pins in (installed, others):
         try:
-            _run([*command, "--constraint", pins], folder, failure)
+            return _run_pinned(command, pins, folder, failure)
         except CommandFailed as error:
             if "No solution found" not in error.said:
                 raise
-            log.warning("Requirements: they contradict the environment's versions; theirs win")
-            _run(command, folder, failure)
-    finally:
-        os.unlink(pins)
+            log.info("Requirements: these contradict versions that are installed; trying others")
+    return _run(command, folder, failure)
 
 
-def _pins(folder: str) -> Iterator[str]:
-    """The environment's packages and versions, without those that requirements.txt itself names."""
+def _run_pinned(
+    command: Sequence[str], pins: dict[str, str], folder: str, failure: type[CommandFailed]
+) -> None:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.writelines(f"{name}=={version}\n" for name, version in pins.items())
+        file.flush()
+        _run([*command, "--constraint", file.name], folder, failure)
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """The environment's packages and versions; local builds ("1.0+cpu") are on no index."""
     from importlib import metadata
 
-    named = set(_named(os.path.join(folder, "requirements.txt")))
     for distribution in metadata.distributions():
         name, version = distribution.metadata["Name"], distribution.version
-        if name and version and "+" not in version and _normal(name) not in named:
-            yield f"{name}=={version}\n"
+        if name and version and "+" not in version:
+            yield _normal(name), version
 
 
 def _named(path: str) -> Iterator[str]:

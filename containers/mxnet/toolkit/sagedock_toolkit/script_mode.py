@@ -54,27 +54,21 @@ def train(paths: Paths, is_early: bool) -> int:
     try:
         job.run()
     except CommandFailed as error:
-        text = error.failure_text()
+        text = error.early_failure_text() if is_early else error.failure_text()
         log.error(text)
-        _keep_or_write(paths, text)
+        job.write_failure(text)
         return 1
     except Exception as error:  # whatever went wrong is the failure file's business
         words = "framework error: " if is_early else "Framework Error: "
         trace = "" if isinstance(error, ToolkitError) else traceback.format_exc() + "\n"
         text = f"{words}\n{trace}{error}"
         log.error(text)
-        _keep_or_write(paths, text)
+        job.write_failure(text)
         return exit_code_of(error)
     finally:
         job.parameter_server_off()
     write_failure(paths.success, "")
     return 0
-
-
-def _keep_or_write(paths: Paths, text: str) -> None:
-    """A failure file that the script wrote itself stays (training toolkit since 4.1.0)."""
-    if not os.path.exists(paths.failure):
-        write_failure(paths.failure, text)
 
 
 class ScriptJob:
@@ -100,6 +94,11 @@ class ScriptJob:
         self._parameter_server_on(job)
         _log_environment(variables)
         self._run_script(program, job.arguments())
+
+    def write_failure(self, text: str) -> None:
+        """A failure file of the script itself stays (training toolkit since 4.1.0)."""
+        if self.is_early or not os.path.exists(self.paths.failure):
+            write_failure(self.paths.failure, text)
 
     def parameter_server_off(self) -> None:
         if self._servers is not None:

@@ -167,6 +167,8 @@ def _inside(path: str, root: str) -> bool:
 
 def _extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, root: str) -> None:
     """Extract one checked member, over what is there, as a file of ours that we may read."""
+    # Extracted by root, it would belong to whoever packed it.
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
     member.mode = (member.mode or 0) & 0o777 | (0o700 if member.isdir() else 0o600)
     target = os.path.join(root, member.name)
     if os.path.islink(target) or (os.path.isfile(target) and not member.isdir()):

@@ -38,15 +38,10 @@ def module_name(program: str) -> str:
 def import_program(program: str, folder: str) -> ModuleType:
     """Import the user's entry point with `folder` at sys.path[0]; not as `__main__`.
 
-    Errors of the import are the user's own and pass through unchanged.
+    One in a subfolder ("src/train.py") cannot be imported, here as in AWS's libraries. Errors of
+    the import are the user's own and pass through unchanged.
     """
     if folder not in sys.path[:1]:
         sys.path.insert(0, folder)
     importlib.invalidate_caches()
-    return importlib.import_module(module_name(program).replace(os.sep, "."))
-
-
-def requirements_file(folder: str, name: str = "requirements.txt") -> str | None:
-    """The requirements file of `folder`, or None when there is none."""
-    path = os.path.join(folder, name)
-    return path if os.path.isfile(path) else None
+    return importlib.import_module(module_name(program))
