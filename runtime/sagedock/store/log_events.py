@@ -251,16 +251,7 @@ class LogEvents:
     ) -> Generator[LogEvent, None, None]:
         """The events of the chosen streams, interleaved by time. Close the generator (or exhaust
         it) soon: until then this thread's connection sees the database as it is now."""
-        which, names = chosen.where()
-        where, values = between.where()
-        way = "DESC" if between.newest_first else "ASC"
-        cursor = self._database.read().execute(
-            "SELECT log_events.id AS row, timestamp_ms, log_events.ingested_ms AS ingested,"
-            " message, name FROM log_events JOIN log_streams ON log_streams.id = stream"
-            f" WHERE log_group = ? AND {which}{where}"
-            f" ORDER BY timestamp_ms {way}, log_events.id {way}",
-            (group, *names, *values),
-        )
+        cursor = self._database.read().execute(*events_query(group, chosen, between))
         with closing(cursor):
             for row in cursor:
                 place = Place(row["timestamp_ms"], row["row"])
@@ -296,3 +287,17 @@ class LogEvents:
             connection.execute(
                 "UPDATE log_streams SET position = ? WHERE id = ?", (position, stream)
             )
+
+
+def events_query(group: str, chosen: Chosen, between: Between) -> tuple[str, list[str | int]]:
+    """The statement behind `LogEvents.events`, and its values."""
+    which, names = chosen.where()
+    where, values = between.where()
+    way = "DESC" if between.newest_first else "ASC"
+    statement = (
+        "SELECT log_events.id AS row, timestamp_ms, log_events.ingested_ms AS ingested,"
+        " message, name FROM log_events JOIN log_streams ON log_streams.id = stream"
+        f" WHERE log_group = ? AND {which}{where}"
+        f" ORDER BY timestamp_ms {way}, log_events.id {way}"
+    )
+    return statement, [group, *names, *values]
