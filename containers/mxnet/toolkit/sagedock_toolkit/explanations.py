@@ -26,7 +26,9 @@ _INTEGER_DIVISION = re.compile(
 )
 _STOP_ITERATION = re.compile(r"RuntimeError: generator raised StopIteration")
 _COLLECTIONS = re.compile(r"AttributeError: module 'collections' has no attribute '(\w+)'")
-_NO_GPU = re.compile(r"GPU is not enabled|GPU usage requires at least 1 GPU|is not implemented for GPU")
+_NO_GPU = re.compile(
+    r"GPU is not enabled|GPU usage requires at least 1 GPU|is not implemented for GPU"
+)
 _NO_DISTRIBUTED = re.compile(r"compile with USE_DIST_KVSTORE")
 
 
