@@ -232,7 +232,7 @@ def test_every_pattern_of_every_model_compiles() -> None:
     for service in model.SERVICES:
         for name in model.operation_names(service):
             for pattern in _patterns(model.operation(service, name).input, set()):
-                assert patterns.compiled(pattern), pattern
+                assert re.compile(patterns.translated(pattern)), pattern
 
 
 def _patterns(shape: Shape | None, seen: set[str]) -> set[str]:
@@ -271,6 +271,16 @@ def test_javas_patterns_mean_the_same_here(pattern: str, good: str, bad: str) ->
 
 def test_a_pattern_that_cannot_be_expressed_is_not_checked() -> None:
     assert patterns.compiled(r"\p{Greek}+") is None
+
+
+def test_a_pattern_that_would_take_hours_is_not_checked() -> None:
+    url = "https://" + "a" * 500 + "!"
+    config = {"RepositoryUrl": url}
+
+    validate(
+        Call("sagemaker", "CreateCodeRepository", "json"),
+        {"CodeRepositoryName": "c", "GitConfig": config},
+    )
 
 
 def test_every_finding_about_a_random_request_names_a_place() -> None:

@@ -30,6 +30,15 @@ _CLASSES: Final = {
     "S": _MARKS,
 }
 
+_EXPLOSIVE: Final = frozenset(
+    {
+        r"[a-z0-9]([-a-z0-9]*[a-z0-9]){0,39}?",  # ClusterSchedulerPriorityClassName
+        r"https://([.\-_a-zA-Z0-9]+/?){3,1016}",  # RepositoryUrl
+    }
+)
+"""Patterns in which one repetition may hold another of the same letters: a text of 60 characters
+that does not match would keep Python busy for hours. None belongs to an operation we emulate."""
+
 _TOKEN: Final = re.compile(
     r"(?P<pair>\\uD800\\uDC00-\\uDBFF\\uDFFF)"
     r"|\\p\{(?P<name>\w+)\}"
@@ -44,8 +53,10 @@ _TOKEN: Final = re.compile(
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str] | None:
-    """`pattern`, to be matched in full; None for one that Python cannot express, which is then
-    not checked: refusing what AWS takes would be worse."""
+    """`pattern`, to be matched in full; None for one that Python cannot express, or not match
+    in reasonable time. Those are not checked: refusing what AWS takes would be worse."""
+    if pattern in _EXPLOSIVE:
+        return None
     try:
         with warnings.catch_warnings():
             # `[[` and the like, which Python may come to read as set operations.
