@@ -59,7 +59,7 @@ def test_an_ended_job_shows_its_times_model_metrics_and_every_step(desk: Desk) -
     assert steps == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert all("EndTime" in step for step in shown["SecondaryStatusTransitions"])
     assert shown["ModelArtifacts"]["S3ModelArtifacts"] == "s3://data/out/whole/output/model.tar.gz"
-    assert shown["TrainingTimeInSeconds"] == shown["BillableTimeInSeconds"] == 1
+    assert shown["TrainingTimeInSeconds"] == shown["BillableTimeInSeconds"] == 2
     assert shown["FinalMetricDataList"][0]["Timestamp"].timestamp() == 1714560000.5
 
 

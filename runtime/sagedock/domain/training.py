@@ -21,7 +21,6 @@ from sagedock.domain.states import (
     STOPPED,
     TRAINING,
     TRAINING_ENDED,
-    UPLOADING,
     check_move,
 )
 
@@ -161,8 +160,9 @@ class TrainingJob(Resource):
         changed = replace(self, transitions=steps, modified=now)
         if status == TRAINING and changed.training_started is None:
             changed = replace(changed, training_started=now)
-        if (status == UPLOADING or ended) and changed.training_started is not None:
-            changed = replace(changed, training_ended=changed.training_ended or now)
+        if ended and changed.training_started is not None:
+            # "the time after model artifacts are uploaded" (API_DescribeTrainingJob.html)
+            changed = replace(changed, training_ended=now)
         return changed
 
     def failed(self, reason: str, now: datetime) -> Self:
