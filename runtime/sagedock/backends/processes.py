@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 _PROC = Path("/proc")
 _HAS_PROC = (_PROC / "self" / "stat").exists()
 _POLL_SECONDS = 0.02
+_READ_BYTES = 256 * 1024
 
 
 @functools.cache
@@ -44,20 +46,12 @@ def is_gone(pid: int, since: str) -> bool:
 
 
 def wait_until_gone(pid: int, since: str) -> None:
-    """Returns when that process has ended (it may still be a zombie: see `reap`)."""
-    with contextlib.suppress(OSError, AttributeError):
-        # AttributeError: macOS has no pidfd. OSError: gone already, or a kernel before 5.3.
-        descriptor = os.pidfd_open(pid)
-        try:
-            if started(pid) == since:
-                poller = select.poll()
-                poller.register(descriptor, select.POLLIN)
-                poller.poll()
-            return
-        finally:
-            os.close(descriptor)
-    while not is_gone(pid, since):
-        time.sleep(_POLL_SECONDS)
+    """Returns when that process has ended; it may still have to be reaped."""
+    try:
+        _await_exit(pid, since)
+    except OSError:  # it is gone already, or the kernel cannot tell us (Linux before 5.3)
+        while not is_gone(pid, since):
+            time.sleep(_POLL_SECONDS)
 
 
 def marked(name: str, prefix: str) -> dict[int, str]:
@@ -68,8 +62,9 @@ def marked(name: str, prefix: str) -> dict[int, str]:
     start = f"{name}={prefix}".encode()
     found = {}
     for pid in _pids():
-        with contextlib.suppress(OSError):
-            for entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+        environment = _read(f"/proc/{pid}/environ")
+        if start in environment:
+            for entry in environment.split(b"\0"):
                 if entry.startswith(start):
                     found[pid] = entry.decode("utf-8", "replace").partition("=")[2]
     return found
@@ -82,11 +77,10 @@ def in_session(leader: int) -> list[int]:
     if not _HAS_PROC:
         rows = [line.split() for line in _ps("-A", "-o", "pid=,pgid=").splitlines()]
         return [int(pid) for pid, group in rows if group == str(leader) != pid]
-    session = str(leader)
     return [
         pid
         for pid in _pids()
-        if pid != leader and (fields := _stat(pid)) and fields[3] == session and fields[0] != "Z"
+        if pid != leader and _session(pid) == leader and not _state(pid).startswith("Z")
     ]
 
 
@@ -98,20 +92,59 @@ def send(number: signal.Signals, pids: Iterable[int]) -> None:
                 os.kill(pid, number)
 
 
+def _await_exit(pid: int, since: str) -> None:
+    if sys.platform == "linux":
+        descriptor = os.pidfd_open(pid)
+        try:
+            if started(pid) == since:
+                poller = select.poll()
+                poller.register(descriptor, select.POLLIN)
+                poller.poll()
+        finally:
+            os.close(descriptor)
+    else:
+        with contextlib.closing(select.kqueue()) as queue:
+            exit_of = (select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+            queue.control([select.kevent(pid, *exit_of)], 0)
+            if not is_gone(pid, since):
+                queue.control(None, 1)
+
+
 def _pids() -> list[int]:
     own = os.getpid()
-    names = (entry for entry in os.listdir(_PROC) if entry.isdecimal())
+    names = (entry for entry in os.listdir("/proc") if entry.isdecimal())
     return [pid for pid in map(int, names) if pid != own]
 
 
 def _stat(pid: int) -> list[str]:
     """Fields of /proc/<pid>/stat from the third on (the state); the second is the command's name
     in brackets, in which anything may stand."""
+    return _read(f"/proc/{pid}/stat").decode("utf-8", "replace").rpartition(")")[2].split()
+
+
+def _read(path: str) -> bytes:
+    """A file of /proc, or b"" where we may not read it or its process has ended. Without Python's
+    file objects: a scan reads hundreds."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return []
-    return text.rpartition(")")[2].split()
+        return b""
+    try:
+        parts = []
+        while part := os.read(descriptor, _READ_BYTES):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
 
 
 def _state(pid: int) -> str:
