@@ -44,13 +44,15 @@ from sagedock.server.object_bodies import ObjectBodies
 from sagedock.server.origins import Fence
 from sagedock.server.protocol import Lanes
 from sagedock.server.running import Server
+from sagedock.services.cloudwatch import CloudWatchOperations
 from sagedock.services.identity import IamOperations, Role, StsOperations
 from sagedock.services.logs import LogOperations
-from sagedock.services.operation import Operation, dispatch_table
-from sagedock.services.s3 import S3
+from sagedock.services.operation import Operation, dispatch_table, operation_names
+from sagedock.services.s3 import S3, S3_GROUPS
 from sagedock.services.sagemaker.endpoint_configs import EndpointConfigOperations
 from sagedock.services.sagemaker.endpoints import EndpointOperations, HostingResources
 from sagedock.services.sagemaker.models import ModelOperations
+from sagedock.services.sagemaker.search import SearchOperations
 from sagedock.services.sagemaker.tags import TagOperations
 from sagedock.services.sagemaker.training import TrainingOperations
 from sagedock.settings import Settings
@@ -328,10 +330,35 @@ def _operations(store: _Store, work: _Work) -> dict[tuple[str, str], Operation]:
         EndpointConfigOperations(store.configs, store.models),
         EndpointOperations(resources, work.hosting, work.changes),
         TagOperations(store.tags),
+        SearchOperations(store.jobs, store.endpoints, store.tags),
         LogOperations(store.events),
         StsOperations(),
         IamOperations(store.roles),
+        CloudWatchOperations(store.metrics),
     )
+
+
+GROUPS = (
+    TrainingOperations,
+    ModelOperations,
+    EndpointConfigOperations,
+    EndpointOperations,
+    TagOperations,
+    SearchOperations,
+    LogOperations,
+    StsOperations,
+    IamOperations,
+    CloudWatchOperations,
+    *S3_GROUPS,
+)
+
+
+def emulated_operations() -> dict[str, list[str]]:
+    """Service → names of the operations that sagedock emulates, sorted."""
+    found: dict[str, list[str]] = {"sagemaker-runtime": ["InvokeEndpoint"]}
+    for group in GROUPS:
+        found.setdefault(group.service, []).extend(operation_names(group))
+    return {service: sorted(names) for service, names in sorted(found.items())}
 
 
 def _log_address(group: str, stream: str) -> str:

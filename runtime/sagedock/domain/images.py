@@ -138,7 +138,8 @@ class ImageReference:
             return None
         return (
             f"{self.repository}:{self.tag} asks for Python 2, and there is Python 3 only: the "
-            "script runs on Python 3, its source translated where it was written for Python 2."
+            "script runs on Python 3 as it is. What only Python 2 takes (print statements, integer "
+            "division with /) fails here."
         )
 
 

@@ -51,6 +51,12 @@ def operation(name: str) -> Callable[[_Method], _Method]:
     return mark
 
 
+def operation_names(group: type) -> list[str]:
+    """The AWS names of the operations that a class defines."""
+    marked = (getattr(getattr(group, name), "__aws_operation__", None) for name in dir(group))
+    return [name for name in marked if name is not None]
+
+
 def dispatch_table(*groups: object) -> dict[tuple[str, str], Operation]:
     """(service, operation) → bound method, over objects whose class names its `service`
     (botocore's service name: "sagemaker", "logs", "sts", "iam", "cloudwatch", "s3")."""

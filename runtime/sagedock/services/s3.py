@@ -17,6 +17,8 @@ from sagedock.store.objects import Objects
 Expect = Callable[[Request, "int | None"], IncomingBody]
 """Checks a request whose body is still to come, of so many bytes if known, and opens its file."""
 
+S3_GROUPS: Final = (BucketOperations, ListingOperations, ObjectOperations, MultipartOperations)
+
 
 class S3:
     """`operations` by (service, operation), and `expectations`: what is asked before the body of

@@ -1,0 +1,27 @@
+"""sagedock operations: what is emulated."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from sagedock.cli.client import json_option
+from sagedock.emulator import emulated_operations
+
+
+@click.command("operations")
+@json_option
+def command(as_json: bool) -> None:
+    """List the AWS operations that sagedock emulates.
+
+    Any other one answers 501 with its name; none pretends.
+    """
+    found = emulated_operations()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for service, names in found.items():
+        click.echo(f"{service} ({len(names)})")
+        for name in names:
+            click.echo(f"  {name}")
