@@ -1,0 +1,276 @@
+"""Starts worker processes, notices when they end, and replaces them.
+
+A worker is spawned, or forked from a *template*: a process that has imported the user's code and run
+`model_fn`, and nothing else. Forking takes 4 ms instead of the seconds of an import, and the workers
+share the memory of library and model. The template says itself whether that is safe (`template`).
+
+A forked worker is put under the acceptor (by its own second fork and `adopt_orphans`), so that it
+dies with the acceptor, not with the template, and so that its exit status is ours to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Callable, Mapping
+
+from sagedock_toolkit import parentage
+from sagedock_toolkit.pool import WorkerLink, WorkerPool
+
+log = logging.getLogger(__name__)
+
+_PROGRAM = """import sys
+sys.path.append(sys.argv[3])
+from sagedock_toolkit import worker
+worker.main(sys.argv[1], int(sys.argv[2]))
+"""
+_TOOLKIT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+FIRST_ANSWER_SECONDS = 60.0
+"""A forked worker that has had its first request this long and used hardly any processor time is
+taken for one that did not survive the fork."""
+
+_STUCK_SHARE = 0.01
+_LONGEST_PAUSE = 10.0
+_SOCKET_BUFFER = 1 << 20
+_GONE_WITHOUT_EOF_SECONDS = 0.2
+
+
+class Workers:
+    """Keeps `count` workers running."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        count: int,
+        time_limit: float,
+        environ: Mapping[str, str],
+        fork: bool,
+    ) -> None:
+        self.pool = pool
+        self.count = count
+        self.on_fatal: Callable[[str], None] = lambda reason: None
+        self._time_limit = time_limit
+        self._environ = dict(environ, SAGEDOCK_ACCEPTOR=str(os.getpid()))
+        self._fork = fork
+        self._template: TemplateLink | None = None
+        self._links: set[WorkerLink] = set()
+        self._spawned: dict[int, WorkerLink] = {}
+        self._failures = 0
+        self._is_stopping = False
+        pool.on_lost = self._lost
+        pool.on_unloadable = self._unloadable
+
+    async def start(self) -> None:
+        """Start the template and, from it or without it, the workers. Returns before they are up."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        if self._fork and parentage.adopt_orphans():
+            await self._start_template()
+        else:
+            for _ in range(self.count):
+                self._start_worker()
+
+    # ---- starting
+
+    async def _start_template(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        template = TemplateLink(self, ours)
+        self._spawn("template", theirs)
+        self._template = template
+        await asyncio.get_running_loop().create_connection(lambda: template, sock=ours)
+
+    def _spawn(self, role: str, theirs: socket.socket) -> int:
+        """Start a Python process that holds the other end of a socket pair."""
+        theirs.set_inheritable(True)
+        arguments = [sys.executable, "-u", "-c", _PROGRAM, role, str(theirs.fileno()), _TOOLKIT]
+        pid = os.posix_spawn(sys.executable, arguments, self._environ)
+        theirs.close()
+        return pid
+
+    def _start_worker(self) -> None:
+        if self._is_stopping:
+            return
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        template = self._template
+        link = WorkerLink(self.pool, forked=template is not None)
+        if template is not None:
+            template.fork(theirs)
+            theirs.close()
+        else:
+            self._spawned[self._spawn("worker", theirs)] = link
+        self._links.add(link)
+        task = asyncio.ensure_future(
+            asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
+        )
+        task.add_done_callback(lambda done: done.exception())
+
+    # ---- what a template says
+
+    def template_says(self, word: bytes) -> None:
+        """`forkable`, `alone: <reason>` or `unloadable`."""
+        if word == b"forkable":
+            for _ in range(self.count):
+                self._start_worker()
+        elif word == b"unloadable":
+            self._unloadable()
+        else:
+            log.info("Workers are not forked: %s.", word.decode("utf-8", "replace"))
+            template, self._template = self._template, None
+            if template is not None:
+                self._employ(template)
+            for _ in range(self.count - 1):
+                self._start_worker()
+
+    def _employ(self, template: TemplateLink) -> None:
+        """A template that cannot be forked has loaded everything: let it be a worker itself."""
+        self._template = template
+        self._start_worker()
+        self._template = None
+
+    def template_lost(self, had_spoken: bool) -> None:
+        """Without its template, workers are spawned."""
+        if self._template is None or self._is_stopping:
+            return
+        self._template = None
+        log.warning("The template process ended; workers are started without it from now on.")
+        if not had_spoken:
+            for _ in range(self.count):
+                self._start_worker()
+
+    # ---- losing
+
+    def _lost(self, link: WorkerLink) -> None:
+        self._links.discard(link)
+        if self._is_stopping:
+            return
+        if link.pid is not None:
+            self._failures = 0
+            log.warning("Worker %d ended; another one takes its place.", link.pid)
+            self._start_worker()
+            return
+        self._failures += 1
+        pause = min(_LONGEST_PAUSE, 0.25 * 2 ** min(self._failures - 1, 10))
+        log.warning("A worker ended before it could take requests; next try in %.2f s.", pause)
+        asyncio.get_running_loop().call_later(pause, self._start_worker)
+
+    def _unloadable(self) -> None:
+        self.on_fatal("The user's code could not be loaded (see above); the server ends.")
+
+    def _reap(self) -> None:
+        """Take the exit status of every child that has ended, adopted ones too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._reaped(pid, status)
+
+    def _reaped(self, pid: int, status: int) -> None:
+        link = self._spawned.pop(pid, None) or self._link_of(pid)
+        if link is None:
+            return
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            log.warning("Worker %d was ended by signal %d (%s).", pid, number, _name(number))
+        else:
+            log.warning("Worker %d ended with exit code %d.", pid, os.WEXITSTATUS(status))
+        # A child of the worker may still hold its socket, so that no end of file comes. What the
+        # worker wrote before it ended is read first.
+        asyncio.get_running_loop().call_later(_GONE_WITHOUT_EOF_SECONDS, link.drop)
+
+    def _link_of(self, pid: int) -> WorkerLink | None:
+        return next((link for link in self._links if link.pid == pid), None)
+
+    def sweep(self) -> None:
+        """End workers that have had one request for too long; to be called several times a second."""
+        now = self.pool.time()
+        for link in list(self._links):
+            job = link.job
+            if job is None or link.pid is None:
+                continue
+            age = now - link.job_since
+            if age > self._time_limit:
+                log.error("Worker %d took longer than %g s.", link.pid, self._time_limit)
+            elif link.forked and not link.has_answered and age > FIRST_ANSWER_SECONDS:
+                if parentage.cpu_seconds(link.pid) > _STUCK_SHARE * age:
+                    continue
+                log.error("Worker %d hangs since its fork; workers are spawned now.", link.pid)
+                self._give_up_template()
+            else:
+                continue
+            link.job = None
+            job.timed_out()
+            os.kill(link.pid, signal.SIGKILL)
+
+    def _give_up_template(self) -> None:
+        template, self._template = self._template, None
+        if template is not None:
+            template.close()
+
+    # ---- stopping
+
+    async def stop(self, patience: float) -> None:
+        """End all workers: by closing their sockets, and what is left after `patience` s by force."""
+        self._is_stopping = True
+        self._give_up_template()
+        for link in list(self._links):
+            link.drop()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while parentage.children() and loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for pid in parentage.children():
+            os.kill(pid, signal.SIGKILL)
+
+
+class TemplateLink(asyncio.Protocol):
+    """The acceptor's end of the socket pair to the template."""
+
+    def __init__(self, workers: Workers, ours: socket.socket) -> None:
+        self._workers = workers
+        self._socket = ours
+        self._transport: asyncio.Transport | None = None
+        self._word = b""
+        self._has_spoken = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._word += data
+        if self._word.endswith(b"\n"):
+            self._has_spoken = True
+            self._workers.template_says(self._word[:-1])
+
+    def fork(self, theirs: socket.socket) -> None:
+        """Ask for a worker that holds this end of a new socket pair."""
+        descriptor = theirs.fileno().to_bytes(4, sys.byteorder)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)]
+        # One byte at a time into an otherwise unused socket: it never blocks.
+        self._socket.sendmsg([b"f"], rights)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._workers.template_lost(self._has_spoken)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
