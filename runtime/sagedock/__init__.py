@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,14 +17,11 @@ __version__ = "0.1.0"
 __all__ = ["Emulator", "Settings", "__version__"]
 
 
+_PLACES = {"Emulator": "sagedock.emulator", "Settings": "sagedock.settings"}
+
+
 def __getattr__(name: str) -> Any:
     """Public names are loaded when they are first used: `sagedock env` needs none of them."""
-    if name == "Emulator":
-        from sagedock.emulator import Emulator
-
-        return Emulator
-    if name == "Settings":
-        from sagedock.settings import Settings
-
-        return Settings
-    raise AttributeError(f"module 'sagedock' has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'sagedock' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACES[name]), name)
