@@ -14,7 +14,7 @@ import logging
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from sagedock.server.certificates import Authority
@@ -213,8 +213,7 @@ class _End(asyncio.Protocol):
         return self._reply
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         if self._other is not None and self._other.transport is not None:

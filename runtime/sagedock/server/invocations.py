@@ -42,7 +42,6 @@ _NOT_EMULATED: Final = {
     b"x-amzn-sagemaker-enable-explanations": "explanations (SageMaker Clarify)",
 }
 _ENDPOINT_NAME: Final = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-_INFERENCE_ID: Final = re.compile(rb"[!-~][ -~]*")
 _TIMED_OUT: Final = (
     "Your invocation timed out while waiting for a response from container primary. Review the"
     " latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -67,8 +66,9 @@ def read_headers(headers: RawHeaders) -> Asked:
     asked = Asked()
     for name, value in headers:
         if name in _FORWARDED:
-            _check(name, value)
-            asked.forwarded += name + b": " + value + b"\r\n"
+            if len(value) > INFERENCE_ID.value or not value.isascii():
+                _check(name, value)
+            asked.forwarded += b"%b: %b\r\n" % (name, value)
         elif name == b"host":
             asked.host = value.decode("latin-1")
         elif name == b"content-length":
@@ -86,9 +86,16 @@ def read_headers(headers: RawHeaders) -> Asked:
     return asked
 
 
-def returned_lines(headers: RawHeaders) -> bytes:
-    """The header lines of a container's answer that go on to the client."""
-    return b"".join(k + b": " + v + b"\r\n" for k, v in headers if k in _RETURNED)
+def read_answer_headers(headers: RawHeaders) -> tuple[int | None, bytes]:
+    """Of a container's answer: its length (None: told by chunks or by the end), and the header
+    lines that go on to the client."""
+    length, lines = None, b""
+    for name, value in headers:
+        if name in _RETURNED:
+            lines += b"%b: %b\r\n" % (name, value)
+        elif name == b"content-length":
+            length = int(value)
+    return length, lines
 
 
 def endpoint_name(url: bytes) -> str:
@@ -104,21 +111,12 @@ def endpoint_name(url: bytes) -> str:
 
 
 def _check(name: bytes, value: bytes) -> None:
-    member = _FORWARDED[name]
-    most = INVOCATION_HEADER.value
-    if name == b"x-amzn-sagemaker-inference-id":
-        most = INFERENCE_ID.value
-        if not _INFERENCE_ID.fullmatch(value):
-            pattern = r"satisfy regular expression pattern: \A\S[\p{Print}]*\z"
-            raise _constraint(value.decode("latin-1"), member, pattern)
+    member, text = _FORWARDED[name], value.decode("latin-1")
+    most = INFERENCE_ID.value if member == "inferenceId" else INVOCATION_HEADER.value
     if len(value) > most:
-        raise _constraint(
-            value.decode("latin-1"), member, f"have length less than or equal to {most}"
-        )
+        raise _constraint(text, member, f"have length less than or equal to {most}")
     if not value.isascii():
-        raise _constraint(
-            value.decode("latin-1"), member, r"satisfy regular expression pattern: \p{ASCII}*"
-        )
+        raise _constraint(text, member, r"satisfy regular expression pattern: \p{ASCII}*")
 
 
 # --- the catalogue of errors -------------------------------------------------------------------

@@ -36,6 +36,8 @@ UVICORN_INTERNALS: Final = (
     "parser",
     "pipeline",
     "server_state",
+    "timeout_keep_alive",
+    "timeout_keep_alive_task",
     "transport",
     "url",
 )
@@ -71,6 +73,8 @@ class ServerProtocol(HttpToolsProtocol):
         self._lanes = lanes
         self._early = b""
         self._is_connect = False
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
         self.invocation: Invocation | None = None  # the one that is being answered
 
     def sibling(self) -> ServerProtocol:
@@ -89,6 +93,8 @@ class ServerProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         if self.invocation is not None:
             self.invocation.client_lost()
             self.invocation = None
@@ -148,6 +154,33 @@ class ServerProtocol(HttpToolsProtocol):
             # Pipelined: uvicorn starts it, by `run_asgi`, once the earlier answer is complete.
             self.flow.pause_reading()
             self.pipeline.appendleft((invocation, self.app))  # type: ignore[arg-type]
+
+    def invocation_complete(self) -> None:
+        """An invocation was answered whole."""
+        if self.pipeline:
+            self.on_response_complete()
+            return
+        # As uvicorn does it, but with one timer per connection and not one per answer.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None and not self.transport.is_closing():
+            self._watch_idleness(self.timeout_keep_alive)
+
+    def _watch_idleness(self, seconds: float) -> None:
+        self._idle_timer = self.loop.call_later(seconds, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        self._idle_timer = None
+        if self.transport.is_closing() or self.timeout_keep_alive_task is not None:
+            return  # it ends, or uvicorn's own timer runs
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if not self.cycle.response_complete:
+            self._watch_idleness(self.timeout_keep_alive)
+        elif left > 0:
+            self._watch_idleness(left)
+        else:
+            self.transport.close()
 
     def on_body(self, body: bytes) -> None:
         if self._is_connect:
