@@ -7,6 +7,7 @@ multi-model-server (modern) answer without it.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
@@ -39,13 +40,13 @@ def response_head(status: int, phrase: str, content_type: str | None, length: in
     """
     if not phrase:
         phrase = HTTPStatus(status).phrase if status in _STATUSES else "Unknown"
-    lines = ["HTTP/1.1 %d %s" % (status, phrase)]
+    lines = [f"HTTP/1.1 {status} {phrase}"]
     if content_type is not None:
         lines.append("Content-Type: " + content_type)
-    lines.append("Content-Length: %d" % length)
+    lines.append(f"Content-Length: {length}")
     for line in lines:
         if not line.isprintable():
-            raise ValueError("a line of the response head has control characters: %r" % line)
+            raise ValueError(f"a line of the response head has control characters: {line!r}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -94,7 +95,7 @@ class ServerRules(NamedTuple):
         return Meta(content_type, names.get("accept"), head.query)
 
     def refusal(self, head: RequestHead) -> Answer | None:
-        """The answer to a request that is for neither /ping nor /invocations, or in a wrong method."""
+        """The answer to a request for neither /ping nor /invocations, or in a wrong method."""
         if self.is_modern:
             return self._modern_refusal(head)
         if not head.path.startswith(("/ping", "/invocations", "/execution-parameters")):
@@ -111,12 +112,12 @@ class ServerRules(NamedTuple):
         if head.path not in ("/ping", "/invocations"):
             return self.error(
                 404, "ResourceNotFoundException",
-                "There is no %s here, only /ping and /invocations." % head.path,
+                f"There is no {head.path} here, only /ping and /invocations.",
             )  # fmt: skip
         if head.path == "/invocations" and head.method != "POST":
             return self.error(
                 405, "MethodNotAllowedException",
-                "%s is not allowed, /invocations takes POST." % head.method,
+                f"{head.method} is not allowed, /invocations takes POST.",
             )  # fmt: skip
         return None
 
@@ -154,10 +155,8 @@ class ServerRules(NamedTuple):
 
 def html_page(status: int) -> bytes:
     """A page as short as nginx's and Flask's own."""
-    title = "%d %s" % (status, HTTPStatus(status).phrase)
-    return (
-        "<html><head><title>%s</title></head><body>%s</body></html>\n" % (title, title)
-    ).encode()
+    title = f"{status} {HTTPStatus(status).phrase}"
+    return f"<html><head><title>{title}</title></head><body>{title}</body></html>\n".encode()
 
 
 def _pretty(value: object) -> bytes:
@@ -165,13 +164,13 @@ def _pretty(value: object) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
 
+_CONTENT_TYPE = re.compile("[Cc]ontent-?[Tt]ype")
+
+
 def _modern_content_type(headers: Headers) -> str | None:
-    """`^[Cc]ontent-?[Tt]ype` over the client's own spelling: CONTENT-TYPE is missed (utils.py)."""
-    for name, value in headers:
-        if name.startswith(("Content-Type", "Content-type", "content-Type", "content-type",
-                            "ContentType", "Contenttype", "contentType", "contenttype")):  # fmt: skip
-            return value
-    return None
+    """The first header that begins so in the client's own spelling: CONTENT-TYPE is missed
+    (sagemaker-inference-toolkit, utils.py)."""
+    return next((value for name, value in headers if _CONTENT_TYPE.match(name)), None)
 
 
 def _modern_accept(headers: Headers) -> str | None:

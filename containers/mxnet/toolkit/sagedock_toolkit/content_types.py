@@ -1,8 +1,8 @@
-"""JSON, CSV and NPY to arrays and back, as the default handlers of each generation do it.
+"""JSON, CSV and NPY to arrays and back, as the default handlers of script mode do it.
 
-Sources: sagemaker-inference-toolkit 1.6.1 (decoder.py, encoder.py) for script mode; the legacy functions
-are in `mxnet_defaults`, since they work on MXNet's own arrays. numpy is imported by the first call: a
-script with its own `transform_fn` need not have it.
+Source: sagemaker-inference-toolkit 1.6.1 (decoder.py, encoder.py). The legacy ones work on MXNet's
+own arrays and are in `mxnet_defaults`. numpy is imported by the first call: a script with a
+`transform_fn` of its own need not have it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class UnsupportedFormatError(Exception):
 
 
 def decode(data: Data, content_type: str | None) -> Array:
-    """The array in a request body. Raises UnsupportedFormatError, or ValueError for a broken body."""
+    """The array in a body. Raises UnsupportedFormatError, or ValueError for a broken body."""
     decoder = _DECODERS.get(content_type or "")
     if decoder is None:
         raise UnsupportedFormatError(content_type)
@@ -106,7 +106,7 @@ def _to_npy(value: Any) -> bytes:
     return raw.getvalue()
 
 
-_DECODERS: dict[str, Callable[[Data], Any]] = {
+_DECODERS: dict[str, Callable[[Data], Array]] = {
     JSON: _json_to_array, CSV: _csv_to_array, NPY: _npy_to_array,
 }  # fmt: skip
 

@@ -1,8 +1,8 @@
 """What goes over the socket pair between the acceptor and one worker.
 
-A request frame is `REQUEST` (length of the meta data, length of the body), the meta data, the body. An
-answer frame is `ANSWER` (kind, length of the head, length of the body), a whole HTTP response head,
-the body: the worker writes the head, so that the acceptor passes the bytes on as they come.
+A request frame is `REQUEST` (length of the meta data, length of the body), the meta data, the body.
+An answer frame is `ANSWER` (kind, length of the head, length of the body), a whole HTTP response
+head, the body: the worker writes the head, so that the acceptor passes the bytes on as they come.
 """
 
 from __future__ import annotations

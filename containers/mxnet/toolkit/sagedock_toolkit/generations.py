@@ -8,8 +8,8 @@ EARLY    1.3 to 1.4.0     nginx, gunicorn, Flask            /opt/ml/code, requir
 MODERN   1.4.1 and later  multi-model-server (MMS)          /opt/ml/model/code
 =======  ===============  ================================  =====================================
 
-Sources: sagemaker-mxnet-training-toolkit 9c46128 with sagemaker-container-support 1.1.3 (LEGACY), its
-v2.0.0 with sagemaker-containers 2.2.5 (EARLY), sagemaker-mxnet-inference-toolkit 1.5 with
+Sources: sagemaker-mxnet-training-toolkit 9c46128 with sagemaker-container-support 1.1.3 (LEGACY),
+its v2.0.0 with sagemaker-containers 2.2.5 (EARLY), sagemaker-mxnet-inference-toolkit 1.5 with
 sagemaker-inference-toolkit 1.6.1 and multi-model-server 1.1.8 (MODERN).
 """
 

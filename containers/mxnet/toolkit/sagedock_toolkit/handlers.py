@@ -1,7 +1,7 @@
 """The user's functions as each generation finds, checks and calls them.
 
-A `Handler` stands for one generation's chain from request to answer. Argument orders, the types handed
-in, and what an exception becomes are those of AWS's stacks; each class names its source.
+A `Handler` stands for one generation's chain from request to answer. Argument orders, the types
+handed in, and what an exception becomes are those of AWS's stacks; each class names its source.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Setting(NamedTuple):
         return self.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or "application/json"
 
     def import_functions(self, folder: str, default_program: str = "") -> Functions:
-        """Import the user's module. Raises ValueError where none is named, and whatever it raises."""
+        """Import the user's module; what it raises passes. ValueError where none is named."""
         program = self.environ.get("SAGEMAKER_PROGRAM") or default_program
         if not program:
             raise ValueError(
@@ -77,7 +77,7 @@ class Setting(NamedTuple):
 
 
 def default_model(model_dir: str, batch_size: int, missing: str) -> Any:
-    """The default `model_fn`. Raises ValueError with `missing`, which has a place for a file name."""
+    """The default `model_fn`. Raises ValueError: `missing`, with the file's name put in."""
     name = mxnet_defaults.missing_file(model_dir)
     if name is not None:
         raise ValueError(missing.format(name))

@@ -1,7 +1,7 @@
 """Strict reading of HTTP/1.1 requests (RFC 9112), without input or output.
 
 Strict, because between this server and its client there is always another HTTP implementation (the
-emulator, or AWS's front), and whatever two of them can read differently one can be tricked with: bare
+emulator, or AWS's front), and with whatever two of them read differently one can be tricked: bare
 line feeds, folded headers, spaces before a colon, Content-Length beside Transfer-Encoding.
 """
 

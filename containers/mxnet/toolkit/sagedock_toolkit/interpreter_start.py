@@ -20,7 +20,7 @@ _AFTER = {
     "mxnet.kvstore.base": ("sagedock_toolkit.mxnet_hooks", "tell_of_distributed_stores"),
     "socket": ("sagedock_toolkit.host_names", "answer_for_hosts"),
 }
-_STAND_INS = ("container_support", "distutils", "sagemaker_mxnet_container")
+_STAND_INS = ("container_support", "distutils", "sagemaker_inference", "sagemaker_mxnet_container")
 
 
 def install() -> None:

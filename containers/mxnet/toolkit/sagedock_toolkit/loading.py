@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Mapping
 
 from sagedock_toolkit.early_handler import EarlyHandler
@@ -14,7 +15,7 @@ from sagedock_toolkit.legacy_handler import LegacyHandler
 from sagedock_toolkit.modern_handler import ModernHandler
 from sagedock_toolkit.paths import Paths
 
-_HANDLERS = {
+_HANDLERS: dict[Generation, Callable[[Setting], Handler]] = {
     Generation.LEGACY: LegacyHandler,
     Generation.EARLY: EarlyHandler,
     Generation.MODERN: ModernHandler,

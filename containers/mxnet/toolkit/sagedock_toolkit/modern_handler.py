@@ -1,8 +1,8 @@
 """User functions of script mode since MXNet 1.4.1.
 
-Sources: sagemaker-inference-toolkit 1.6.1 (transformer.py, utils.py), sagemaker-mxnet-inference-toolkit
-addf279 (handler_service.py, mxnet_module_transformer.py), multi-model-server 1.1.8 (service.py,
-otf_message_handler.py, InferenceRequestHandler.java).
+Sources: sagemaker-inference-toolkit 1.6.1 (transformer.py, utils.py),
+sagemaker-mxnet-inference-toolkit addf279 (handler_service.py, mxnet_module_transformer.py),
+multi-model-server 1.1.8 (service.py, otf_message_handler.py, InferenceRequestHandler.java).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class ModernHandler:
-    """Loading never ends the server: MMS swallows what the script raises, and each request fails."""
+    """Loading never ends the server: MMS swallows what it raises, and each request fails."""
 
     def __init__(self, setting: Setting) -> None:
         self._default_accept = setting.default_accept
@@ -98,9 +98,9 @@ class ModernHandler:
         accept = meta.accept
         if not accept or accept == "*/*":
             accept = self._default_accept
-        data: str | bytearray | None = form_bodies.body_of(request.body, meta)
-        if meta.content_type in TEXT_TYPES and data is not None:
-            data = data.decode("utf-8")
+        body = form_bodies.body_of(request.body, meta)
+        is_text = meta.content_type in TEXT_TYPES and body is not None
+        data = body.decode("utf-8") if is_text and body is not None else body
         result = self._transform(self._model, data, meta.content_type, accept)
         if isinstance(result, tuple):
             return _answer(result[0], result[1])
@@ -122,12 +122,13 @@ def _answer(body: Any, content_type: Any) -> Answer:
 
 
 def _failure(error: Exception) -> Answer:
-    """Message and traceback; status and phrase are the error's own for a BaseInferenceToolkitError."""
+    """Message and traceback; a BaseInferenceToolkitError brings its own status and phrase."""
     trace = traceback.format_exc()
     status, message, phrase = 500, str(error), ""
     if _is_toolkit_error(error):
-        status, message = int(error.status_code), str(error.message)
-        phrase = str(error.phrase).replace("\r", " ").replace("\n", " ")
+        fields = vars(error)
+        status, message = int(fields["status_code"]), str(fields["message"])
+        phrase = str(fields["phrase"]).replace("\r", " ").replace("\n", " ")
     answer = Answer(status, None, f"{message}\n{trace}".encode("utf-8", "backslashreplace"), phrase)
     try:
         answer.head()
@@ -166,7 +167,7 @@ def _chain(functions: Functions, model: Any) -> Function:
 
 
 def _module_chain(functions: Functions) -> Function:
-    read = functions.input or mxnet_defaults.module_input
+    read: Function = functions.input or mxnet_defaults.module_input
     predict = functions.predict or (lambda data, module: module.predict(data))
     write = functions.output or mxnet_defaults.module_output
     takes_model = "model" in inspect.getfullargspec(read).args

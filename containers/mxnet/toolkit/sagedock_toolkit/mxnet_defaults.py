@@ -1,9 +1,9 @@
 """Default handlers for MXNet's Module and Gluon models; the only file that knows mxnet.
 
 mxnet is imported by the functions, never with this module: a script with its own `transform_fn` may
-run without it. Sources: sagemaker-mxnet-training-toolkit 9c46128 (serve/transformer.py) for the legacy
-generation, its v2.0.0 (serving.py) for early script mode, sagemaker-mxnet-inference-toolkit addf279
-(default_inference_handler.py) for the current one.
+run without it. Sources: sagemaker-mxnet-training-toolkit 9c46128 (serve/transformer.py) for the
+legacy generation, its v2.0.0 (serving.py) for early script mode, sagemaker-mxnet-inference-toolkit
+addf279 (default_inference_handler.py) for the current one.
 """
 
 from __future__ import annotations

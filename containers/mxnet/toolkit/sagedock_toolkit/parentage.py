@@ -15,7 +15,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with(parent: int) -> None:
-    """Have this process killed when its parent ends, at once if `parent` no longer is its parent."""
+    """Have this process killed when its parent ends; at once if `parent` is not that any more."""
     if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os._exit(1)
 

@@ -1,14 +1,14 @@
 """Hands requests to idle workers, one at a time each; the rest waits in a bounded queue.
 
-The pool knows sockets and requests. Which process is at the other end, and how a lost one is replaced,
-is `processes`'s part.
+The pool knows sockets and requests. Which process is at the other end, and how a lost one is
+replaced, is `processes`'s part.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Callable, Protocol, Sequence
+from typing import Callable, Protocol
 
 from sagedock_toolkit.frames import ANSWER, ANSWERED, READY, REQUEST
 
@@ -20,7 +20,7 @@ class Job(Protocol):
     """A request on its way through the pool."""
 
     meta: bytes
-    body: Sequence[bytes]
+    body: list[bytes]
     body_length: int
 
     def answered(self, parts: list[bytes], head_length: int) -> None:

@@ -1,8 +1,8 @@
 """Starts worker processes, notices when they end, and replaces them.
 
-A worker is spawned, or forked from a *template*: a process that has imported the user's code and run
-`model_fn`, and nothing else. Forking takes 4 ms instead of the seconds of an import, and the workers
-share the memory of library and model. The template says itself whether that is safe (`template`).
+A worker is spawned, or forked from a *template*: a process that has imported the user's code and
+run `model_fn`, and nothing else. Forking takes 4 ms instead of the seconds of an import, and the
+workers share the memory of library and model. The template itself says whether that is safe.
 
 A forked worker is put under the acceptor (by its own second fork and `adopt_orphans`), so that it
 dies with the acceptor, not with the template, and so that its exit status is ours to read.
@@ -66,7 +66,7 @@ class Workers:
         pool.on_unloadable = self._unloadable
 
     async def start(self) -> None:
-        """Start the template and, from it or without it, the workers. Returns before they are up."""
+        """Start the template and the workers; returns before they are up."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         if self._fork and parentage.adopt_orphans():
@@ -193,7 +193,7 @@ class Workers:
         return next((link for link in self._links if link.pid == pid), None)
 
     def sweep(self) -> None:
-        """End workers that have had one request for too long; to be called several times a second."""
+        """End workers that have one request for too long; to be called every tenth of a second."""
         now = self.pool.time()
         for link in list(self._links):
             job = link.job
@@ -221,7 +221,7 @@ class Workers:
     # ---- stopping
 
     async def stop(self, patience: float) -> None:
-        """End all workers: by closing their sockets, and what is left after `patience` s by force."""
+        """End all workers: by closing their sockets; after `patience` seconds by force."""
         self._is_stopping = True
         self._give_up_template()
         for link in list(self._links):

@@ -16,7 +16,7 @@ from typing import Mapping, NamedTuple
 from sagedock_toolkit import environment, serving_code
 from sagedock_toolkit.acceptor import Acceptor
 from sagedock_toolkit.answers import ServerRules
-from sagedock_toolkit.errors import ToolkitError
+from sagedock_toolkit.errors import CommandFailed, ToolkitError
 from sagedock_toolkit.generations import Generation
 from sagedock_toolkit.loading import set_up_logging
 from sagedock_toolkit.paths import Paths
@@ -176,7 +176,7 @@ def main() -> None:
         listener = listen(settings.host, settings.port)
         serving_code.prepare(settings.generation, settings.paths, environ)
     except ToolkitError as error:
-        log.error("%s", error)
+        log.error(error.failure_text() if isinstance(error, CommandFailed) else error)
         raise SystemExit(1) from None
     log.info(
         "Serving %s on %s:%d: %d worker(s), code %s, Python %s.",

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import Mapping
+from collections.abc import Mapping, MutableMapping
 
-from sagedock_toolkit import user_code
+from sagedock_toolkit import requirements, user_code
 from sagedock_toolkit.generations import Generation
 from sagedock_toolkit.paths import Paths
 
+log = logging.getLogger(__name__)
 
-def prepare(generation: Generation, paths: Paths, environ: Mapping[str, str]) -> None:
-    """Before any worker starts. Raises ToolkitError."""
-    if generation is not Generation.MODERN:
+
+def prepare(generation: Generation, paths: Paths, environ: MutableMapping[str, str]) -> None:
+    """Before any worker starts; puts what was installed on the path of `environ`.
+
+    Requirements are taken from code/ in the model (modern), from the root of the source (early),
+    and only where SAGEMAKER_REQUIREMENTS names a file (legacy). Raises ToolkitError.
+    """
+    if generation is Generation.MODERN:
+        layer = requirements.install(os.path.join(paths.model, "code"))
+    else:
         _fetch(paths, environ)
+        is_early = generation is Generation.EARLY
+        layer = _install_early(paths) if is_early else _install_legacy(paths, environ)
+    requirements.put_on_path(environ, layer)
+
+
+def _install_early(paths: Paths) -> str | None:
+    """The source is installed as a package where it is one, with its requirements.txt."""
+    if os.path.isfile(os.path.join(paths.code, "setup.py")):
+        return requirements.install_package(paths.code)
+    return requirements.install(paths.code)
+
+
+def _install_legacy(paths: Paths, environ: Mapping[str, str]) -> str | None:
+    """A file that is named but missing is worth a warning (container-support, environment.py)."""
+    name = environ.get("SAGEMAKER_REQUIREMENTS")
+    if not name:
+        return None
+    if not os.path.isfile(os.path.join(paths.code, name)):
+        log.warning("SAGEMAKER_REQUIREMENTS names %s, which is not in %s.", name, paths.code)
+    return requirements.install(paths.code, name)
 
 
 def _fetch(paths: Paths, environ: Mapping[str, str]) -> None:

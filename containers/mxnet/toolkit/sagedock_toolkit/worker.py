@@ -9,8 +9,8 @@ template
 
 MXNet 1.9.1 survives a fork before the first forward, but not reliably after one, so the template
 loads and never predicts. What the user's `model_fn` leaves behind can make forking unsafe too: a
-thread does not exist in the child, and an open connection or file is shared by all children. Then the
-template says so and works as a worker itself.
+thread does not exist in the child, and an open connection or file is shared by all children. Then
+the template says so and works as a worker itself.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _why_not_fork(before: dict[str, str]) -> str:
     """What the user's code left behind that a forked worker could not work with; "": nothing."""
     if threading.active_count() > 1:
         names = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
-        return "threads run after model_fn (%s)" % ", ".join(names)
+        return "threads run after model_fn: " + ", ".join(names)
     after = _descriptors()
     opened = sorted({name for number, name in after.items() if before.get(number) != name})
     if opened:

@@ -6,4 +6,5 @@
   `distutils.util.strtobool` and `distutils.dir_util.copy_tree`.
 * `sagemaker_mxnet_container.training_utils`: AWS's helpers for script mode.
 * `container_support.serving`: exceptions of the legacy server that user code raises.
+* `sagemaker_inference`: errors, decoder, encoder and content types of script mode's server.
 """

@@ -1,0 +1,1 @@
+"""In the place of AWS's inference toolkit: what user code of script mode imports from it."""
