@@ -2,7 +2,7 @@
 
 What a call means is decided by services/s3, in a thread; here the bytes are moved. Of an upload at
 most two batches are in memory, one being received while a thread hashes and writes the other; of a
-download two pieces and what the socket's buffer holds.
+download one piece and what the socket's buffer holds.
 
 What the event loop does itself is short, for handing work to a thread and back costs more than a
 look-up in the index (60 µs) or reading a small object: checking a request's head, and answering
@@ -32,7 +32,7 @@ from sagedock.server.presigned import check_not_expired
 from sagedock.services.operation import Answer, Context
 from sagedock.services.s3 import S3
 from sagedock.services.s3_answers import admit
-from sagedock.services.s3_bodies import IncomingBody, OutgoingBody, check_body
+from sagedock.services.s3_bodies import IncomingBody, OutgoingBody, check_document
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -43,6 +43,7 @@ _PIECE: Final = 256 * 1024
 _DOCUMENT_LIMIT: Final = 2 * 1024 * 1024  # a thousand keys of 1,024 bytes, and their XML
 _QUICK: Final = frozenset({"GetObject", "HeadObject", "HeadBucket"})
 _CHECKSUM_HEADER: Final = "x-amz-checksum-"
+_NO_WAIT: Final[int] = getattr(os, "RWF_NOWAIT", 0)  # 0: not Linux
 _Result = TypeVar("_Result")
 
 
@@ -143,25 +144,21 @@ class ObjectBodies:
     async def _give_out(
         self, answer: HttpResponse, outgoing: OutgoingBody, receive: Receive, send: Send
     ) -> None:
-        """Send a file's bytes, reading ahead by one piece."""
+        """Send a file's bytes, as fast as the client takes them."""
         gone = asyncio.ensure_future(_gone(receive))
-        reading: asyncio.Future[bytes] | None = None
         try:
             await _send_head(answer, outgoing.length, send)
             place, end = outgoing.offset, outgoing.offset + outgoing.length
-            reading = self._in_thread(_read, outgoing, place, end)
-            while not gone.done():
-                data = await reading
+            while place < end and not gone.done():
+                data = _read_cached(outgoing, place, end)
+                if data is None:
+                    data = await self._in_thread(_read, outgoing, place, end)
+                else:
+                    await asyncio.sleep(0)  # a client as fast as this must not have us to itself
                 place += len(data)
-                if place < end:
-                    reading = self._in_thread(_read, outgoing, place, end)
                 await send({"type": "http.response.body", "body": data, "more_body": place < end})
-                if place >= end:
-                    break
         finally:
             gone.cancel()
-            if reading is not None:
-                await asyncio.wait([reading])
             outgoing.file.close()
 
     def _in_thread(self, work: Callable[..., _Result], *arguments: Any) -> asyncio.Future[_Result]:
@@ -204,7 +201,10 @@ class _Visit:
     def answer(self, document: bytes) -> HttpResponse:
         """All other calls. A large object's bytes are left in `outgoing`, opened."""
         self._understand(replace(self.http, body=document) if document else self.http)
-        check_body(self.request, document)
+        if document and self.call.operation != "CompleteMultipartUpload":
+            # Whose checksums are those of the object that it makes.
+            headers = self.http.headers
+            check_document(document, headers.get("content-md5"), _checksums(headers))
         answer = self._operate()
         outgoing = answer.pop("Body", None)
         try:
@@ -284,6 +284,20 @@ def _read(outgoing: OutgoingBody, place: int, end: int) -> bytes:
     return data
 
 
+def _read_cached(outgoing: OutgoingBody, place: int, end: int) -> bytes | bytearray | None:
+    """The next piece if the kernel has it in memory; None where reading might wait for a disk, or
+    where the system cannot tell."""
+    if not _NO_WAIT:
+        return None
+    piece = bytearray(min(_PIECE, end - place))
+    try:
+        count = os.preadv(outgoing.file.fileno(), [piece], place, _NO_WAIT)
+    except OSError:
+        return None
+    del piece[count:]
+    return piece or None
+
+
 def _is_aws_chunked(http: HttpRequest) -> bool:
     return http.headers.get("x-amz-content-sha256", "").startswith(
         "STREAMING-"
@@ -291,7 +305,7 @@ def _is_aws_chunked(http: HttpRequest) -> bool:
 
 
 def _checksums(headers: Mapping[str, str]) -> dict[str, str]:
-    """Trailing headers as checksums by algorithm."""
+    """Those of the headers that are checksums, by algorithm; x-amz-checksum-mode is none."""
     return {
         name.removeprefix(_CHECKSUM_HEADER).upper(): value
         for name, value in headers.items()

@@ -110,14 +110,16 @@ class IncomingBody:
         return self._file
 
 
-def check_body(request: Request, body: bytes) -> None:
-    """The same checks for a body that was read whole. Raises BadDigest and InvalidDigest."""
-    sent_md5 = content_md5(request)
-    if sent_md5 is not None and sent_md5 != hashlib.md5(body).digest():
-        raise bad_digest("Content-MD5", encoded(sent_md5), encoded(hashlib.md5(body).digest()))
-    for name, value in sent_checksums(request).items():
+def check_document(document: bytes, md5: str | None, checksums: Mapping[str, str]) -> None:
+    """The same checks for a document (the keys of DeleteObjects, tags), by what its headers say.
+    Raises BadDigest and InvalidDigest."""
+    sent = content_md5({"ContentMD5": md5})
+    if sent is not None and sent != hashlib.md5(document).digest():
+        raise bad_digest("Content-MD5", encoded(sent), encoded(hashlib.md5(document).digest()))
+    members = {f"Checksum{name}": value for name, value in checksums.items()}
+    for name, value in sent_checksums(members).items():
         digest = ALGORITHMS[name]()
-        digest.update(body)
+        digest.update(document)
         if encoded(digest.digest()) != value:
             raise bad_digest(name, value, encoded(digest.digest()))
 
