@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
 import zlib
@@ -45,6 +46,8 @@ def unpack(source: BinaryIO, folder: Path) -> list[str]:
     left_out: list[str] = []
     try:
         with tarfile.open(fileobj=source, mode="r:gz") as tar:
+            # `_stays_inside` decides. Pythons with a filter of their own warn when none is named.
+            tar.extraction_filter = _as_it_is
             for member in tar:
                 if _stays_inside(member, folder):
                     tar.extract(member, folder, set_attrs=False)
@@ -52,9 +55,18 @@ def unpack(source: BinaryIO, folder: Path) -> list[str]:
                         os.chmod(folder / member.name, member.mode & 0o755 | 0o600)
                 else:
                     left_out.append(member.name)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (*_UNREADABLE, KeyError, ValueError) as error:
         raise BadArchive(f"it is no readable gzip tar archive ({error})") from error
+    except OSError as error:
+        raise BadArchive(f"it could not be unpacked ({error})") from error
     return left_out
+
+
+_UNREADABLE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
+
+
+def _as_it_is(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    return member
 
 
 def _only_files(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from sagedock.domain.training import Channel
 from sagedock.errors import SagedockError, ServiceError
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage
+from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
 
 
 class DataDownloadFailed(SagedockError):
@@ -33,7 +32,7 @@ def stage_channel(
         for index, (bucket, key, relative) in enumerate(_members(channel, objects)):
             receivers = (hosts[index % len(hosts)],) if sharded else hosts
             for host in receivers:
-                _stage(objects, bucket, key, folders[host], relative)
+                stage_below(objects, bucket, key, folders[host], relative)
             count += 1
     except (ServiceError, OSError, ValueError) as error:
         raise DataDownloadFailed(
@@ -81,20 +80,11 @@ def _manifest(bucket: str, key: str, objects: ObjectStore) -> Iterator[tuple[str
     of S3DataSource.S3DataType)."""
     with objects.open(bucket, key) as file:
         entries = json.load(file)
-    if not entries or not isinstance(entries[0], dict) or "prefix" not in entries[0]:
-        raise ValueError('the manifest has to begin with {"prefix": "s3://…"}')
-    there, prefix = split_uri(entries[0]["prefix"])
+    head = entries[0] if isinstance(entries, list) and entries else None
+    if not isinstance(head, dict) or not isinstance(head.get("prefix"), str):
+        raise ValueError('the manifest has to be a list that begins with {"prefix": "s3://…"}')
+    there, prefix = split_uri(head["prefix"])
     for name in entries[1:]:
-        yield there, prefix + name, str(name)
-
-
-def _stage(objects: ObjectStore, bucket: str, key: str, folder: Path, relative: str) -> None:
-    """A key may hold `..` or an empty part: as a path it must stay below the folder."""
-    parts = [part for part in relative.split("/") if part]
-    if any(part in (".", "..") or "\0" in part for part in parts):
-        raise ValueError(f"the key {key!r} is no path that a folder can hold")
-    target = folder.joinpath(*parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(target):
-        raise ValueError(f"the key {key!r} and another one are the same file for a file system")
-    stage(objects, bucket, key, target)
+        if not isinstance(name, str):
+            raise ValueError(f"the manifest's entry {json.dumps(name)} is no key")
+        yield there, prefix + name, name

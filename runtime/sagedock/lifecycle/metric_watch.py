@@ -7,6 +7,7 @@ of each name (botocore documentation of DescribeTrainingJob).
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -57,11 +58,13 @@ class MetricWatch:
 
 
 def _number(pattern: re.Pattern[str], text: str) -> float | None:
-    """The first group's number, where the line matches and the group is one."""
+    """The first group's number, where the line matches and the group is one. CloudWatch takes no
+    NaN and no infinity (API_MetricDatum.html), so a loss that has diverged is no point."""
     found = pattern.search(text)
     if found is None or not pattern.groups or found.group(1) is None:
         return None
     try:
-        return float(found.group(1))
+        value = float(found.group(1))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

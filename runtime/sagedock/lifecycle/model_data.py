@@ -9,7 +9,7 @@ from typing import Any
 
 from sagedock.errors import SagedockError, ServiceError
 from sagedock.lifecycle import archives
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage
+from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
 
 log = logging.getLogger("sagedock.hosting")
 
@@ -36,17 +36,7 @@ def stage_model(container: Mapping[str, Any], folder: Path, objects: ObjectStore
             for name in left_out:
                 log.warning("%s: member %r leads outside the archive and was left out", uri, name)
             return
-        prefix = key.rpartition("/")[0] + "/" if data_type == "S3Object" else key
-        found = 0
-        for entry in objects.list(bucket, key):
-            relative = entry.key[len(prefix) :].lstrip("/")
-            if not relative or entry.key.endswith("/") or ".." in relative.split("/"):
-                continue
-            target = folder / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            stage(objects, bucket, entry.key, target)
-            found += 1
-        if not found:
+        if not _stage_objects(objects, bucket, key, folder, whole_prefix=data_type == "S3Prefix"):
             raise ModelDataMissing(_missing(uri))
     except archives.BadArchive as error:
         raise ModelDataMissing(
@@ -55,6 +45,22 @@ def stage_model(container: Mapping[str, Any], folder: Path, objects: ObjectStore
         ) from error
     except ServiceError as error:
         raise ModelDataMissing(_missing(uri)) from error
+    except (OSError, ValueError) as error:
+        raise ModelDataMissing(f"Failed to download model data from {uri}: {error}.") from error
+
+
+def _stage_objects(
+    objects: ObjectStore, bucket: str, key: str, folder: Path, whole_prefix: bool
+) -> int:
+    """Uncompressed model data: the one object, or all below the prefix; how many there were."""
+    count = 0
+    for entry in objects.list(bucket, key):
+        if entry.key.endswith("/") or (entry.key != key and not whole_prefix):
+            continue
+        relative = entry.key[len(key) :] if whole_prefix else key.rpartition("/")[2]
+        stage_below(objects, bucket, entry.key, folder, relative)
+        count += 1
+    return count
 
 
 def _source(container: Mapping[str, Any]) -> tuple[str | None, str, str]:

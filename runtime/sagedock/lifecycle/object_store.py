@@ -38,8 +38,25 @@ def stage(objects: ObjectStore, bucket: str, key: str, destination: Path) -> Non
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of s3://bucket/key; the bucket is "" when it is no S3 URI."""
-    if not uri.startswith("s3://"):
-        return "", uri
-    bucket, _, key = uri[len("s3://") :].partition("/")
+    """Bucket and key of s3://bucket/key, or of https://s3.region.amazonaws.com/bucket/key, which
+    the API takes as well (botocore shape S3Uri); the bucket is "" when it is neither."""
+    path = ""
+    if uri.startswith("s3://"):
+        path = uri[len("s3://") :]
+    elif uri.startswith("https://"):
+        _, _, path = uri[len("https://") :].partition("/")
+    bucket, _, key = path.partition("/")
     return bucket, key
+
+
+def stage_below(objects: ObjectStore, bucket: str, key: str, folder: Path, relative: str) -> None:
+    """Put an object at `folder`/`relative`. Raises ValueError for a key that is no path below
+    the folder: in S3 `..` and empty parts are ordinary text."""
+    parts = [part for part in relative.split("/") if part]
+    if not parts or any(part in (".", "..") or "\0" in part for part in parts):
+        raise ValueError(f"the key {key!r} is no path that a folder can hold")
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target):
+        raise ValueError(f"the key {key!r} and another one are the same file for a file system")
+    stage(objects, bucket, key, target)
