@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sagedock.lifecycle.changes import Changes
+from sagedock.lifecycle.changes import Callback, Changes
 from sagedock.server.gateway import polls
 from server.world import World
 
@@ -92,6 +93,30 @@ def test_stopping_answers_what_is_held(tmp_path: Path) -> None:
 
     asking.thread.join(10)
     assert asking.status == "InProgress"
+
+
+def test_nobody_listens_for_a_client_that_left(patient: World) -> None:
+    listening = threading.Event()
+    left = threading.Event()
+
+    class Watched(Changes):
+        def subscribe(self, resource: str, callback: Callback) -> Callback:
+            leave = super().subscribe(resource, callback)
+            listening.set()
+            return lambda: (leave(), left.set())[0]
+
+    patient.gateway._changes = Watched()
+    body = b'{"TrainingJobName": "job"}'
+    head = (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.1\r\n"
+        f"X-Amz-Target: SageMaker.DescribeTrainingJob\r\nContent-Length: {len(body)}\r\n"
+        "User-Agent: AWS-SageMaker-Python-SDK/2\r\n\r\n"
+    )
+    with socket.create_connection(patient.address, 10) as client:
+        client.sendall(head.encode() + body)
+        assert listening.wait(10)
+
+    assert left.wait(10)
 
 
 def test_more_answers_are_held_than_there_are_threads(patient: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import socket
 import threading
 import urllib.request
 from typing import Any
@@ -174,3 +175,20 @@ def test_many_requests_at_once_are_all_answered(world: World) -> None:
         thread.join()
 
     assert answers == [200] * 40
+
+
+@pytest.mark.parametrize("request_line", ["nonsense", "GET http:// HTTP/1.1"])
+def test_what_is_no_request_gets_an_answer(world: World, request_line: str) -> None:
+    with socket.create_connection(world.address, 10) as client:
+        client.sendall(f"{request_line}\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 4")
+
+
+def test_an_offer_of_http2_is_answered_in_http1(world: World) -> None:
+    upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+    with socket.create_connection(world.address, 10) as client:
+        request = f"GET /_sagedock/health HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n"
+        client.sendall(request.encode())
+        said = b"".join(iter(lambda: client.recv(4096), b""))
+
+    assert said.startswith(b"HTTP/1.1 200 OK")

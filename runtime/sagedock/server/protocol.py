@@ -12,6 +12,7 @@ Written against uvicorn 0.30 to 0.54. What is used of HttpToolsProtocol's inside
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from sagedock.server.connect_proxy import ConnectProxy, no_plain_http
 from sagedock.server.fast_lane import FastLane, Invocation
 from sagedock.server.origins import is_aws, is_loopback
 
+_log = logging.getLogger(__name__)
 UVICORN_INTERNALS: Final = (
     "app",
     "app_state",
@@ -111,6 +113,16 @@ class ServerProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             if self._is_connect:
                 self._lanes.proxy.open(self, self.url, data[upgrade.args[0] :])
+            elif self.cycle is not None:
+                # `Upgrade: h2c` (Java's client asks for it): not taken up, which is allowed, but
+                # the parser has stopped, so this request is the connection's last.
+                self.cycle.keep_alive = False
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, httptools.HttpParserInvalidURLError):
+                self.send_400_response("The request's target is no path and no URL.")
+            else:
+                _log.exception("sagedock failed while it read a request")
+                self.transport.abort()
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
 
