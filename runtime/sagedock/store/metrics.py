@@ -92,11 +92,12 @@ class Metrics:
         self, namespace: str | None = None, name: str | None = None, since: float | None = None
     ) -> list[MetricName]:
         """Every series (with a sample from `since` on), by namespace, name and dimensions."""
+        conditions = (("namespace = ?", namespace), ("name = ?", name), ("timestamp >= ?", since))
+        given = [(text, value) for text, value in conditions if value is not None]
+        where = " AND ".join(text for text, _ in given) or "1"
         rows = self._database.read().execute(
-            "SELECT DISTINCT namespace, name, dimensions FROM metrics"
-            " WHERE (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR name = ?2)"
-            " AND (?3 IS NULL OR timestamp >= ?3)",
-            (namespace, name, since),
+            f"SELECT DISTINCT namespace, name, dimensions FROM metrics WHERE {where}",
+            [value for _, value in given],
         )
         found = [MetricName(row[0], row[1], dict(json.loads(row[2]))) for row in rows]
         return sorted(found, key=lambda m: (m.namespace, m.name, sorted(m.dimensions.items())))
