@@ -4,12 +4,13 @@ The container imports this file, calls `train` with what it asks for by name, gi
 `save`, and serves with `model_fn` and `transform_fn`. As scripts of that time did, it asks for
 mx.gpu() without looking.
 
-Channel `training` holds train.rec and test.rec. Hyperparameters: `epochs` (30), `seconds` (none):
-end after so many seconds, whatever comes first; `batch_size`, `learning_rate`, `seed`.
+Channel `training` holds train.rec and test.rec. Hyperparameters: `epochs` (30), or `seconds` to
+train by the clock instead; `batch_size` (128), `learning_rate` (0.25), `seed` (1).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -20,7 +21,10 @@ import numpy as np
 from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
-CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+SHIFT = 2  # pixels
 
 
 def train(channel_input_dirs, hyperparameters, **_):
@@ -33,7 +37,7 @@ def train(channel_input_dirs, hyperparameters, **_):
         epochs=hyperparameters.get("epochs", 30),
         seconds=hyperparameters.get("seconds"),
         batch_size=hyperparameters.get("batch_size", 128),
-        learning_rate=hyperparameters.get("learning_rate", 0.4),
+        learning_rate=hyperparameters.get("learning_rate", 0.25),
         seed=hyperparameters.get("seed", 1),
     )
 
@@ -80,29 +84,37 @@ def described(probabilities):
 
 
 class SmallNet(gluon.HybridBlock):
-    """Four convolutions, 0.24 million parameters: about 9 million multiplications a picture.
+    """Five small convolutions, 0.14 million parameters, 4.6 million multiplications a picture.
 
-    Made for a CPU: the picture is halved by the first convolution, each pooling stands before its
-    batch norm and activation (a quarter of the work), channel counts are multiples of 16.
+    Made for the minutes that two CPU cores have: on a budget of time a small net that sees every
+    picture ten times ends better than a large one that sees them three times. Each pooling stands
+    before its batch norm and activation, which then have a quarter of the work.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
-            self.body = nn.HybridSequential()
-            self.body.add(nn.Conv2D(32, 4, 2, 1, use_bias=False), *norm_and_relu())
-            for channels in (48, 96):
-                self.body.add(nn.Conv2D(channels, 3, 1, 1, use_bias=False), nn.MaxPool2D(2))
-                self.body.add(*norm_and_relu())
-            self.body.add(nn.Conv2D(192, 3, 1, 1, use_bias=False), *norm_and_relu())
-            self.body.add(nn.GlobalMaxPool2D(), nn.Flatten(), nn.Dense(10, use_bias=False))
+            self.first = convolution(16, pool=True)
+            self.second = convolution(32, pool=True)
+            self.third = convolution(64, pool=True)
+            self.residual = convolution(64)
+            self.last = convolution(128)
+            self.classes = nn.HybridSequential()
+            self.classes.add(nn.GlobalMaxPool2D(), nn.Flatten(), nn.Dense(10, use_bias=False))
 
     def hybrid_forward(self, F, x):
-        return self.body((F.cast(x, "float32") - 120.0) / 64.0)
+        x = self.third(self.second(self.first((x - 120.0) / 64.0)))
+        return self.classes(self.last(x + self.residual(x)))
 
 
-def norm_and_relu():
-    return nn.BatchNorm(), nn.Activation("relu")
+def convolution(channels, pool=False):
+    """3 x 3 convolution, halving pool where asked for, batch norm, ReLU."""
+    block = nn.HybridSequential()
+    block.add(nn.Conv2D(channels, 3, padding=1, use_bias=False))
+    if pool:
+        block.add(nn.MaxPool2D(2))
+    block.add(nn.BatchNorm(), nn.Activation("relu"))
+    return block
 
 
 def read(path):
@@ -119,7 +131,7 @@ def read(path):
 
 
 def fit(train_set, test_set, ctx, *, epochs, seconds, batch_size, learning_rate, seed):
-    """Train a SmallNet for `epochs`, or until `seconds` have passed; log what each epoch reached.
+    """Train a SmallNet for `seconds`, or for `epochs` where None; log what each epoch reached.
 
     The learning rate rises and falls once over the whole run. How far the run is, is read off the
     clock where `seconds` are given: on a slow machine it does fewer steps, but comes down in time.
@@ -131,27 +143,31 @@ def fit(train_set, test_set, ctx, *, epochs, seconds, batch_size, learning_rate,
     trainer = gluon.Trainer(
         net.collect_params(), "nag", {"learning_rate": learning_rate, "momentum": 0.9, "wd": 5e-4}
     )
-    steps_an_epoch = max(1, len(train_set[0]) // batch_size)
-    progress = 0.0
-    for epoch in range(epochs):
-        epoch_began, right, seen = time.time(), 0, 0
-        for images, labels in batches(train_set, batch_size, random):
-            progress = (epoch + seen / batch_size / steps_an_epoch) / epochs
+    images, labels = train_set
+    wide = np.pad(images, ((0, 0), (0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), "reflect")
+    steps_an_epoch = len(images) // batch_size
+    for epoch in itertools.count():
+        epoch_began, right = time.time(), []
+        for x, y in batches(wide, labels, batch_size, random):
             if seconds:
-                progress = max(progress, (time.time() - began) / seconds)
+                progress = (time.time() - began) / seconds
+            else:
+                progress = (epoch + len(right) / steps_an_epoch) / epochs
             if progress >= 1:
                 break
             trainer.set_learning_rate(learning_rate * one_cycle(progress))
-            right += step(net, trainer, images.as_in_context(ctx), labels.as_in_context(ctx))
-            seen += batch_size
-        if seen == 0:
+            right.append(step(net, trainer, x.as_in_context(ctx), y.as_in_context(ctx)))
+            # MXNet computes behind our back: stay one step ahead of it, so that the clock is right
+            # and the next batch is cut while this one is computed.
+            if len(right) > 1:
+                right[-2].wait_to_read()
+        if not right:
             break
+        seen, accurate = len(right) * batch_size, sum(float(one.asscalar()) for one in right)
         took = time.time() - epoch_began
-        logging.info("[Epoch %d] training: accuracy=%f", epoch, right / seen)
+        logging.info("[Epoch %d] training: accuracy=%f", epoch, accurate / seen)
         logging.info("[Epoch %d] time cost: %.2f s, %.0f images/s", epoch, took, seen / took)
         logging.info("[Epoch %d] validation: accuracy=%f", epoch, accuracy(net, test_set, ctx))
-        if progress >= 1:
-            break
     return net
 
 
@@ -164,7 +180,7 @@ def new_net(images, ctx):
     net = SmallNet()
     net.initialize(mx.init.Xavier("gaussian", "in", 2), ctx=ctx)
     net(mx.nd.array(images[:1], ctx=ctx))
-    weight = net.body[0].weight
+    weight = net.first[0].weight
     filters, _, side, _ = weight.shape
     pixels = (images[:4000].astype("float32") - 120.0) / 64.0
     corners = range(0, pixels.shape[2] - side + 1, 3)
@@ -180,34 +196,31 @@ def new_net(images, ctx):
     return net
 
 
-def batches(pictures, size, random, shift=2):
-    """One epoch in a new order, every picture moved by up to `shift` pixels and perhaps mirrored.
+def batches(wide, labels, size, random):
+    """One epoch in a new order; a batch is moved by a few pixels, half of it is mirrored.
 
-    Yields uint8 images and labels on the CPU; an incomplete last batch is left out.
+    `wide` holds the pictures with SHIFT more pixels on every side. Yields uint8 images and labels
+    on the CPU; an incomplete last batch is left out.
     """
-    images, labels = pictures
-    sides = ((0, 0), (0, 0), (shift, shift), (shift, shift))
-    order = random.permutation(len(images))
+    order = random.permutation(len(wide))
     for begin in range(0, len(order) - size + 1, size):
         chosen = order[begin : begin + size]
-        wide = np.pad(images[chosen], sides, "reflect")
-        batch = np.empty_like(images[chosen])
-        corners = random.randint(0, 2 * shift + 1, (size, 2))
-        steps = random.choice((-1, 1), size)
-        for into, image, (top, left), step in zip(batch, wide, corners, steps):
-            into[:] = image[:, top : top + 32, left : left + 32][:, :, ::step]
-        yield mx.nd.array(batch, dtype="uint8"), mx.nd.array(labels[chosen])
+        top, left = random.randint(0, 2 * SHIFT + 1, 2)
+        images = wide[chosen][:, :, top : top + 32, left : left + 32]
+        mirrored = random.rand(size) < 0.5
+        images[mirrored] = images[mirrored, :, :, ::-1]
+        yield mx.nd.array(images, dtype="uint8"), mx.nd.array(labels[chosen])
 
 
 def step(net, trainer, images, labels):
     """One step of gradient descent on smoothed labels; returns how many guesses were right."""
     targets = mx.nd.one_hot(labels, len(CLASSES), on_value=0.91, off_value=0.01)
     with autograd.record():
-        guesses = net(images)
+        guesses = net(images.astype("float32"))
         loss = -(mx.nd.log_softmax(guesses) * targets).sum(axis=1)
     loss.backward()
     trainer.step(len(images))
-    return int((guesses.argmax(axis=1) == labels).sum().asscalar())
+    return (guesses.argmax(axis=1) == labels).sum()
 
 
 def one_cycle(progress, peak=0.2):
@@ -220,6 +233,6 @@ def accuracy(net, pictures, ctx, size=500):
     right = 0
     for begin in range(0, len(pictures[0]), size):
         images, labels = (part[begin : begin + size] for part in pictures)
-        guesses = net(mx.nd.array(images, ctx=ctx, dtype="uint8")).argmax(axis=1).asnumpy()
+        guesses = net(mx.nd.array(images, ctx=ctx)).argmax(axis=1).asnumpy()
         right += int((guesses == labels).sum())
     return right / len(pictures[0])
