@@ -183,6 +183,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "NotImplemented",
         "AlgorithmName",
     ),
+    "a pipe": (
+        {"AlgorithmSpecification": {**ALGORITHM, "TrainingInputMode": "Pipe"}},
+        "NotImplemented",
+        "input mode Pipe",
+    ),
+    "an augmented manifest": (
+        {"InputDataConfig": [channel("training", f"{DATA}a", "AugmentedManifestFile")]},
+        "NotImplemented",
+        "AugmentedManifestFile",
+    ),
     "instance groups": (
         {
             "ResourceConfig": {

@@ -123,6 +123,7 @@ def _check_channels(request: Request) -> None:
             f"InputDataConfig names the channel '{twice[0]}' {counts[twice[0]]} times. Each "
             "channel of a training job must have a name of its own."
         )
+    default_mode = request["AlgorithmSpecification"].get("TrainingInputMode", "File")
     for channel in channels:
         where = f"InputDataConfig channel '{channel['ChannelName']}'"
         for other in ("FileSystemDataSource", "DatasetSource"):
@@ -132,6 +133,13 @@ def _check_channels(request: Request) -> None:
             raise ValidationException(f"{where} has no DataSource.S3DataSource.")
         if channel["DataSource"]["S3DataSource"]["S3DataType"] == "Converse":
             raise _not_emulated(f"S3DataType Converse ({where})", "Use S3Prefix or ManifestFile.")
+        # FastFile shows the script the same folder as File; a pipe is something else.
+        if channel.get("InputMode", default_mode) == "Pipe":
+            raise _not_emulated(f"input mode Pipe ({where})", "Use the input mode File.")
+        if channel["DataSource"]["S3DataSource"]["S3DataType"] == "AugmentedManifestFile":
+            raise _not_emulated(
+                f"S3DataType AugmentedManifestFile ({where})", "Use S3Prefix or ManifestFile."
+            )
 
 
 def _not_emulated(what: str, way_out: str) -> NotEmulated:
