@@ -71,12 +71,14 @@ class Served:
     """One `python -m sagedock_toolkit serve`."""
 
     def __init__(self, base: Path, environ: dict[str, str], python: str) -> None:
+        self.base = base
         self.port = int(environ["SAGEMAKER_BIND_TO_PORT"])
         self._log = base / "log.txt"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [python, "-m", "sagedock_toolkit", "serve"],
-                env=environ, cwd=base, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env=environ, cwd=base, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     @property

@@ -316,9 +316,12 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def eof_received(self) -> bool:
-        """A client may close its side and still read: a request under way is answered."""
+        """A client may close its side and still read: a request with a worker is answered.
+
+        One that still waits is given up, as nginx does: most clients that close have left.
+        """
         self._eof = True
-        return self.is_busy
+        return self.is_busy and not self._pool.withdraw(self)
 
     def close_if_idle(self) -> None:
         if not self.is_busy and self._transport is not None:

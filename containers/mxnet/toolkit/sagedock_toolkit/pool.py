@@ -47,6 +47,7 @@ class WorkerLink(asyncio.Protocol):
         self.job_since = 0.0
         self.has_answered = False
         self.is_lost = False
+        self.is_reaped = False
         self._transport: asyncio.Transport | None = None
         self._outgoing: deque[bytes] = deque()
         self._paused = False
@@ -175,10 +176,12 @@ class WorkerPool:
         else:
             job.refused()
 
-    def withdraw(self, job: Job) -> None:
-        """The client is gone: do not start its request."""
-        if job in self._waiting:
-            self._waiting.remove(job)
+    def withdraw(self, job: Job) -> bool:
+        """The client is gone: do not start its request. False where it does not wait (any more)."""
+        if job not in self._waiting:
+            return False
+        self._waiting.remove(job)
+        return True
 
     def release(self, link: WorkerLink) -> None:
         if self._waiting:

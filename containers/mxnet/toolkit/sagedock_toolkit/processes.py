@@ -60,6 +60,7 @@ class Workers:
         self._template: TemplateLink | None = None
         self._links: set[WorkerLink] = set()
         self._spawned: dict[int, WorkerLink] = {}
+        self._lost_pids: set[int] = set()  # whose exit status has not been read yet
         self._failures = 0
         self._is_stopping = False
         pool.on_lost = self._lost
@@ -153,6 +154,8 @@ class Workers:
         if self._is_stopping:
             return
         if link.pid is not None:
+            if not link.is_reaped:
+                self._lost_pids.add(link.pid)
             self._failures = 0
             log.warning("Worker %d ended; another one takes its place.", link.pid)
             self._start_worker()
@@ -178,8 +181,9 @@ class Workers:
 
     def _reaped(self, pid: int, status: int) -> None:
         link = self._spawned.pop(pid, None) or self._link_of(pid)
-        if link is None:
+        if link is None and pid not in self._lost_pids:
             return
+        self._lost_pids.discard(pid)
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             log.warning("Worker %d was ended by signal %d (%s).", pid, number, _name(number))
@@ -187,7 +191,9 @@ class Workers:
             log.warning("Worker %d ended with exit code %d.", pid, os.WEXITSTATUS(status))
         # A child of the worker may still hold its socket, so that no end of file comes. What the
         # worker wrote before it ended is read first.
-        asyncio.get_running_loop().call_later(_GONE_WITHOUT_EOF_SECONDS, link.drop)
+        if link is not None and not link.is_lost:
+            link.is_reaped = True
+            asyncio.get_running_loop().call_later(_GONE_WITHOUT_EOF_SECONDS, link.drop)
 
     def _link_of(self, pid: int) -> WorkerLink | None:
         return next((link for link in self._links if link.pid == pid), None)
@@ -221,15 +227,20 @@ class Workers:
     # ---- stopping
 
     async def stop(self, patience: float) -> None:
-        """End all workers: by closing their sockets; after `patience` seconds by force."""
+        """End all workers by closing their sockets; whatever is left, by force.
+
+        Only workers that have loaded get `patience` seconds to leave by themselves, which lets
+        their exit handlers run.
+        """
         self._is_stopping = True
         self._give_up_template()
+        leaving = {link.pid for link in self._links}
         for link in list(self._links):
             link.drop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
-        while parentage.children() and loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        while leaving.intersection(parentage.children()) and loop.time() < deadline:
+            await asyncio.sleep(0.005)
         for pid in parentage.children():
             os.kill(pid, signal.SIGKILL)
 

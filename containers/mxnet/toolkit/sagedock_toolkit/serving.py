@@ -74,6 +74,13 @@ class Settings(NamedTuple):
             "OMP_NUM_THREADS": str(max(1, available_cpus() // self.workers)),
             "PYTHONUNBUFFERED": "1",
         }
+        threads = environ.get("OMP_NUM_THREADS", "")
+        if threads.isdigit() and int(threads) * self.workers > max(self.workers, available_cpus()):
+            log.warning(
+                "OMP_NUM_THREADS is %s with %d worker(s) on %d processor(s): more threads than "
+                "processors can make each request several times slower.",
+                threads, self.workers, available_cpus(),
+            )  # fmt: skip
         if self.generation is Generation.LEGACY:
             defaults["MXNET_ENGINE_TYPE"] = "NaiveEngine"
         # Early script mode set the engine to a name that MXNet does not know; that is left out.
