@@ -69,6 +69,9 @@ log = logging.getLogger("sagedock")
 SHUTDOWN_GRACE_SECONDS = 10.0
 """SIGTERM to SIGKILL for runs when the emulator itself ends: the person at the keyboard waits."""
 
+KEEPING_SECONDS = 20.0
+"""With `keep_jobs`: for a step that is under way (staging, an upload) to come to its end."""
+
 
 class Emulator:
     """SageMaker on this machine. Use it as a context manager, or `start` and `stop` it.
@@ -137,6 +140,7 @@ class Emulator:
         try:
             self._store = _Store(self.home, self.settings)
             self._work = _Work(self._store, self.home, self.settings, lambda: self.url)
+            self._work.look_around()
             self._server = self._listen()
             self._server.start()
         except BaseException:
@@ -159,8 +163,9 @@ class Emulator:
             self.start()
             on_ready()
             asked.wait()
+            work = self._running()
             for number in before:
-                signal.signal(number, lambda *_: self._running().hurry())
+                signal.signal(number, lambda *_: _aside(work.hurry))
             self.stop()
         finally:
             for number, handler in before.items():
@@ -219,6 +224,11 @@ class Emulator:
         return Server(
             create_app(parts), settings.host, settings.port, lanes, before_stop=(gateway.release,)
         )
+
+
+def _aside(work: Callable[[], None]) -> None:
+    """From a signal handler: the thread that it interrupts may hold the lock that `work` needs."""
+    threading.Thread(target=work, name="hurry", daemon=True).start()
 
 
 class _Store:
@@ -282,28 +292,41 @@ class _Work:
         self.training = TrainingLifecycle(training_rooms, self.supervisor)
         self.hosting = HostingLifecycle(hosting_rooms, self.routes, self.changes, self.supervisor)
         self._hurry = threading.Event()
+        self._jobs: list[TrainingJob] = []
+        self._endpoints: list[Endpoint] = []
+
+    def look_around(self) -> None:
+        """What an earlier emulator left: end what belongs to nothing any more, note the rest.
+        Before the first request, so that what it creates is not taken for left over."""
+        self._jobs = [job for job in self._store.jobs.find() if not job.has_ended]
+        self._endpoints = self._store.endpoints.find()
+        going_on = {resource.arn for resource in (*self._jobs, *self._endpoints)}
+        self.backend.clean(self._store.runs.keep(going_on))
+        self.training.sweep(self._jobs)
+        self.hosting.announce(self._endpoints)
 
     def adopt(self) -> None:
-        """End what belongs to nothing any more, then take up the rest."""
-        running = {job.arn for job in self._store.jobs.find() if not job.has_ended}
-        running |= {endpoint.arn for endpoint in self._store.endpoints.find()}
-        kept = self._store.runs.keep(running)
-        self.backend.clean(kept)
-        self.training.adopt()
-        self.hosting.adopt()
+        """Take up what `look_around` noted."""
+        self.training.adopt(self._jobs)
+        self.hosting.adopt(self._endpoints)
 
     def stop(self, keep_jobs: bool) -> None:
         if keep_jobs:
             self.supervisor.closing.set()
+            self.hosting.leave_all()
+            self._join(KEEPING_SECONDS)
             return
         grace = 0.0 if self._hurry.is_set() else SHUTDOWN_GRACE_SECONDS
         self.training.stop_all(grace)
         self.hosting.stop_all(grace)
-        late = self.supervisor.join(grace + 20)
+        self._join(grace + 20)
         self.supervisor.closing.set()
+        self.backend.clean(frozenset())
+
+    def _join(self, seconds: float) -> None:
+        late = self.supervisor.join(seconds)
         if late:
             log.warning("Still busy at the end, and left to the next start: %s", ", ".join(late))
-        self.backend.clean(frozenset())
 
     def hurry(self) -> None:
         """The person at the keyboard is tired of waiting."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ from sagedock.lifecycle.object_store import ObjectStore
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.store.resources import NotFound, Resources
 from sagedock.store.runs import RunRecord, Runs
+
+log = logging.getLogger("sagedock.hosting")
+
+_ADOPTED_SECONDS = 5.0
+"""For the /ping of a server that outlived our restart: it was healthy before."""
 
 
 class FleetFailed(SagedockError):
@@ -49,13 +55,19 @@ class HostingRooms:
 class Fleet:
     """Variants of one configuration and their servers."""
 
-    def __init__(self, endpoint: Endpoint, config: EndpointConfig, rooms: HostingRooms) -> None:
-        self._endpoint, self._rooms = endpoint, rooms
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        config: EndpointConfig,
+        rooms: HostingRooms,
+        given_up: threading.Event,
+    ) -> None:
+        """`given_up` is set by whoever no longer needs the servers that are being waited for."""
+        self._endpoint, self._rooms, self._given_up = endpoint, rooms, given_up
         self.config = config
         self.folder = rooms.folder / endpoint.name / f"{config.name}-{secrets.token_hex(4)}"
         self.servers: dict[str, list[ServedModel]] = {v["VariantName"]: [] for v in config.variants}
         self._plans: dict[str, Callable[[], ServerPlan]] = {}
-        self.given_up = threading.Event()
 
     # --- building -----------------------------------------------------------------------------
 
@@ -66,13 +78,14 @@ class Fleet:
             for variant in self.config.variants:
                 self._plan(variant, tell)
             self.scale(counts)
-        except FleetFailed:
+        except BaseException:
             self.stop(0)
             raise
 
-    def scale(self, counts: Mapping[str, int]) -> None:
-        """Have `counts[variant]` healthy servers of each variant: start what is missing together,
-        stop what is too much. Raises FleetFailed; what was healthy before stays."""
+    def scale(self, counts: Mapping[str, int]) -> list[ServedModel]:
+        """Have `counts[variant]` healthy servers of each variant: start what is missing, all
+        together. What is too much is returned, for `dismiss`, when no route leads to it any more.
+        Raises FleetFailed; what was healthy before stays."""
         started: list[ServedModel] = []
         try:
             for variant, count in counts.items():
@@ -80,37 +93,28 @@ class Fleet:
                     started.append(self._start(variant))
             with ThreadPoolExecutor(max(1, len(started))) as pool:
                 list(pool.map(self._wait_for, started))
-        except FleetFailed:
+        except BaseException:
             for server in started:
                 self._stop(server, 0)
             raise
         for server in started:
             self.servers[server.variant].append(server)
+        surplus = []
         for variant, count in counts.items():
-            while len(self.servers[variant]) > count:
-                self._stop(self.servers[variant].pop(), self._rooms.grace_seconds)
+            surplus += self.servers[variant][count:]
+            del self.servers[variant][count:]
+        return surplus
+
+    def dismiss(self, servers: Iterable[ServedModel]) -> None:
+        """Stop servers that `scale` returned."""
+        for server in servers:
+            self._stop(server, self._rooms.grace_seconds)
 
     def adopt(self) -> bool:
-        """Take up servers that outlived our restart; False (and they are stopped) when they are
-        not all there and healthy."""
+        """Take up servers that outlived our restart; False when they are not all there and
+        healthy: then none is left."""
         for record in self._rooms.runs.of(self._endpoint.arn):
-            run = self._rooms.backend.find(record.id)
-            if (
-                run is None
-                or run.wait(0) is not None
-                or record.details["config"] != self.config.name
-            ):
-                self._rooms.runs.remove(record.id)
-                continue
-            server = ServedModel(
-                run,
-                record.host,
-                record.details["stream"],
-                self._endpoint.log_group,
-                self._rooms.events,
-            )
-            self.folder = Path(record.details["folder"])
-            self.servers.setdefault(record.host, []).append(server)
+            self._take_up(record)
         wanted = {v.name: max(1, v.desired_count) for v in self._endpoint.variants}
         there = {name: len(servers) for name, servers in self.servers.items()}
         try:
@@ -119,12 +123,28 @@ class Fleet:
                     self._plan(variant, lambda line: None, stage=False)
                 for servers in self.servers.values():
                     for server in servers:
-                        server.wait_until_healthy(5, self.given_up)
+                        server.wait_until_healthy(_ADOPTED_SECONDS, self._given_up)
                 return True
-        except (ModelServerFailed, FleetFailed):
-            pass
+        except (ModelServerFailed, FleetFailed) as why:
+            log.info("%s: its servers are started again: %s", self._endpoint.name, why)
         self.stop(0)
         return False
+
+    def _take_up(self, record: RunRecord) -> None:
+        """One server of this configuration; what an unfinished update left is ended."""
+        rooms, details = self._rooms, record.details
+        run = rooms.backend.find(record.id)
+        if run is None or run.wait(0) is not None or run.lost:
+            rooms.runs.remove(record.id)
+        elif details["config"] != self.config.name or record.host not in self.servers:
+            run.stop(0)
+            run.close()
+            rooms.runs.remove(record.id)
+        else:
+            self.folder = Path(details["folder"])
+            group = self._endpoint.log_group
+            server = ServedModel(run, record.host, details["stream"], group, rooms.events)
+            self.servers[record.host].append(server)
 
     def restart(self, variant: str) -> None:
         """One more server, for one that ended. Raises FleetFailed when it does not come up."""
@@ -140,6 +160,12 @@ class Fleet:
         if server in self.servers[server.variant]:
             self.servers[server.variant].remove(server)
         self._stop(server, 0)
+
+    def leave(self) -> None:
+        """The emulator ends, the servers do not: the next start takes them up."""
+        for group in self.servers.values():
+            for server in group:
+                server.leave()
 
     def stop(self, grace_seconds: float) -> None:
         """All servers at once, then the folder."""
@@ -220,7 +246,7 @@ class Fleet:
 
     def _wait_for(self, server: ServedModel) -> None:
         try:
-            server.wait_until_healthy(self._rooms.startup_seconds, self.given_up)
+            server.wait_until_healthy(self._rooms.startup_seconds, self._given_up)
         except ModelServerFailed as error:
             raise FleetFailed(
                 f"The primary container for production variant {server.variant} did not pass the "

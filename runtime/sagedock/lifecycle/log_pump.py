@@ -7,6 +7,7 @@ killed. Sinks see each line after it is stored.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -15,6 +16,9 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sagedock.backends.base import LogLine, Run
+from sagedock.store.log_events import LogNotFound
+
+log = logging.getLogger("sagedock.lifecycle")
 
 BATCH = 1_000
 """Lines stored in one transaction at the most."""
@@ -63,6 +67,12 @@ class LogPump:
         for thread in self._threads:
             thread.join(timeout)
 
+    def leave(self) -> None:
+        """Stop storing, though the run goes on: the emulator ends, and the next one reads on from
+        the position that is stored."""
+        self._lines.put(None)
+        self._threads[1].join()
+
     def _read(self) -> None:
         try:
             for line in self._run.lines(self._events.position(self._group, self._stream)):
@@ -85,12 +95,25 @@ class LogPump:
                 self._append(batch)
 
     def _append(self, batch: list[LogLine]) -> None:
+        self.tail.extend(line.text for line in batch)
+        try:
+            self._put(batch)
+            for line in batch:
+                for sink in self._sinks:
+                    sink(line)
+        except Exception:
+            # A full disk, most likely. The run goes on, and so do its later lines.
+            log.exception("%d lines of %s could not be stored", len(batch), self._stream)
+
+    def _put(self, batch: list[LogLine]) -> None:
         events = [(line.timestamp_ms, line.text) for line in batch]
-        self._events.append(self._group, self._stream, events, batch[-1].position, _now_ms())
-        for line in batch:
-            self.tail.append(line.text)
-            for sink in self._sinks:
-                sink(line)
+        position = batch[-1].position
+        try:
+            self._events.append(self._group, self._stream, events, position, _now_ms())
+        except LogNotFound:
+            # Deleted by a user while the run goes on: the service's agent makes it anew, too.
+            self._events.create_stream(self._group, self._stream, _now_ms())
+            self._events.append(self._group, self._stream, events, position, _now_ms())
 
 
 def _now_ms() -> int:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sagedock.backends.base import LogLine
+from sagedock.store.metrics import MetricName, Sample
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
@@ -28,6 +29,8 @@ class MetricStore(Protocol):
         value: float,
         unit: str | None = None,
     ) -> object: ...
+
+    def series(self, metric: MetricName, start: float, end: float) -> Sequence[Sample]: ...
 
 
 class MetricWatch:
@@ -48,13 +51,24 @@ class MetricWatch:
             if value is None:
                 continue
             seconds = line.timestamp_ms / 1000
-            with self._lock:
-                self._last[name] = {"MetricName": name, "Value": value, "Timestamp": seconds}
+            self._remember(name, value, seconds)
             self._metrics.put(NAMESPACE, name, {"TrainingJobName": self._job_name}, seconds, value)
+
+    def recall(self, since: float) -> None:
+        """After our own restart: the last values that were seen before it. `since` (seconds since
+        1970) leaves out those of an earlier job of the same name."""
+        for name, _ in self._patterns:
+            metric = MetricName(NAMESPACE, name, {"TrainingJobName": self._job_name})
+            for sample in self._metrics.series(metric, since, math.inf)[-1:]:
+                self._remember(name, sample.total, sample.timestamp)
 
     def final(self) -> tuple[Mapping[str, Any], ...]:
         """The last value of each metric, in the order of their definitions."""
         return tuple(self._last[name] for name, _ in self._patterns if name in self._last)
+
+    def _remember(self, name: str, value: float, seconds: float) -> None:
+        with self._lock:
+            self._last[name] = {"MetricName": name, "Value": value, "Timestamp": seconds}
 
 
 def _number(pattern: re.Pattern[str], text: str) -> float | None:

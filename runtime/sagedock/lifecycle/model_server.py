@@ -92,7 +92,7 @@ class ServedModel:
                 self.pump.join(5)
                 raise ModelServerFailed(self._ended(code))
             if given_up.is_set():
-                raise ModelServerFailed("The endpoint was changed before its server was healthy.")
+                raise ModelServerFailed("It was not needed any more before it was healthy.")
             if time.monotonic() > end:
                 raise ModelServerFailed(
                     f"No healthy /ping within {deadline_seconds:g} s.{self._last_words()}"
@@ -113,6 +113,11 @@ class ServedModel:
                 ended(self, code)
 
         threading.Thread(target=wait, name=f"watch {self.stream}", daemon=True).start()
+
+    def leave(self) -> None:
+        """It goes on without us."""
+        self.stopping = True
+        self.pump.leave()
 
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM, grace, SIGKILL; all its lines are stored when this returns."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -17,6 +17,7 @@ from sagedock.domain.states import STOPPING
 from sagedock.domain.training import TrainingJob
 from sagedock.lifecycle.supervisor import Supervisor
 from sagedock.lifecycle.training_run import StopRequest, TrainingRooms, TrainingRun
+from sagedock.lifecycle.workdir import Workdir
 from sagedock.store.resources import NotFound, Outdated
 
 log = logging.getLogger("sagedock.training")
@@ -49,11 +50,17 @@ class TrainingLifecycle:
         request.grace_seconds, request.message = grace, message or None
         request.event.set()
 
-    def adopt(self) -> None:
+    def sweep(self, unfinished: Iterable[TrainingJob]) -> None:
+        """Remove the folders of jobs that ended just before we were killed."""
+        names = {job.name for job in unfinished}
+        for folder in self._rooms.folder.glob("*"):
+            if folder.name not in names:
+                Workdir(folder).remove()
+
+    def adopt(self, unfinished: Iterable[TrainingJob]) -> None:
         """After our own restart: every unfinished job goes on."""
-        for job in self._rooms.jobs.find():
-            if not job.has_ended:
-                self.start(job)
+        for job in unfinished:
+            self.start(job)
 
     def stop_all(self, grace_seconds: float) -> None:
         """The emulator ends and takes its jobs with it."""

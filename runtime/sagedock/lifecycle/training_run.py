@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,7 +33,7 @@ from sagedock.lifecycle.changes import Changes
 from sagedock.lifecycle.channels import DataDownloadFailed, stage_channel
 from sagedock.lifecycle.log_pump import EventStore, LogPump
 from sagedock.lifecycle.metric_watch import MetricStore, MetricWatch
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage
+from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.lifecycle.workdir import Workdir, training_workdir
 from sagedock.store.resources import Resources
@@ -79,6 +79,10 @@ class JobStopped(SagedockError):
     """The user (or the emulator's end) asked, before there was anything to keep."""
 
 
+class JobLeft(SagedockError):
+    """The emulator ends and the job does not: the next start takes it up where it is."""
+
+
 class HostRun:
     """One host of the job: its folder, its run, its log."""
 
@@ -101,47 +105,63 @@ class TrainingRun:
     def take_to_its_end(self) -> None:
         hosts: list[HostRun] = []
         try:
-            hosts = self._adopted() or self._started()
-            code = self._wait(hosts)
-            self._check(code, hosts)
-            self._upload(hosts, model=True)
-            self._finish()
+            self._go_through(hosts)
+        except JobLeft:
+            for host in hosts:
+                host.pump.leave()
+            return
         except JobStopped:
             self._enter(STOPPED, self._stop.message)
         except (JobFailed, DataDownloadFailed) as failure:
             self._upload_what_is_left(hosts)
             self._fail(str(failure))
         except Exception:
+            if self._rooms.closing.is_set():
+                raise  # the stores are being closed under us; the job is as it was
             log.exception("Training job %s failed through a fault of sagedock's own", self.job.name)
             reason = (
                 "InternalServerError: We encountered an internal error. Please try again. "
                 "(sagedock: the emulator's own log has the traceback)"
             )
             self._fail(reason)
-        finally:
-            self._clean(hosts)
+        self._clean(hosts)
 
     # --- steps, in order ----------------------------------------------------------------------
 
-    def _adopted(self) -> list[HostRun]:
-        """The hosts of a job that ran before our restart; none when it had not started yet."""
-        records = self._rooms.runs.of(self.job.arn)
-        found: list[HostRun] = []
-        for record in records:
+    def _go_through(self, hosts: list[HostRun]) -> None:
+        """All steps of a job that goes well. `hosts` is the caller's, who has to end what runs
+        when a step raises."""
+        self._adopt(hosts)
+        if not hosts:
+            self._start(hosts)
+        code = self._wait(hosts)
+        self._check(code, hosts)
+        self._upload(hosts, model=True)
+        self._finish()
+
+    def _adopt(self, hosts: list[HostRun]) -> None:
+        """Take up the hosts of a job that ran before our restart; none when it had not started
+        yet. Raises JobFailed when a run did not survive."""
+        for record in self._rooms.runs.of(self.job.arn):
             run = self._rooms.backend.find(record.id)
             if run is None:
-                for host in found:
-                    host.run.stop(0)
-                    host.run.close()
                 raise JobFailed(
                     "InternalServerError: the emulator was stopped while the job ran, and the run "
                     "did not survive it. Create the job again."
                 )
             workdir = Workdir(self._folder / record.host)
-            found.append(self._host(record.host, workdir, run, record.details["stream"]))
-        return found
+            hosts.append(self._host(record.host, workdir, run, record.details["stream"]))
+        if hosts and len(hosts) < len(self.job.hosts):
+            # We were killed between the start of one host and the next: begin again.
+            self._end(hosts)
+            hosts.clear()
+        if hosts:
+            self._watch.recall(self.job.created.timestamp())
+            # Stopping without anybody having asked: the time was over before our restart.
+            seen = {step.status for step in self.job.transitions}
+            self._out_of_time = STOPPING in seen and not self.job.stop_requested
 
-    def _started(self) -> list[HostRun]:
+    def _start(self, hosts: list[HostRun]) -> None:
         """From nothing: check the image, stage the data, start every host."""
         image = self.job.image
         if image is None:
@@ -158,16 +178,11 @@ class TrainingRun:
         streams = {host: f"{self.job.name}/{host}-{int(time.time())}" for host in self.job.hosts}
         self._prepare(image, streams[self.job.hosts[0]])
         self._raise_if_stopped()
-        hosts: list[HostRun] = []
         try:
             for host in self.job.hosts:
                 hosts.append(self._start_host(host, workdirs[host], image, streams[host]))
         except RunFailedToStart as error:
-            for started in hosts:
-                started.run.stop(0)
-                started.run.close()
             raise JobFailed(f"ClientError: {error}") from error
-        return hosts
 
     def _stage(self) -> dict[str, Workdir]:
         job, interface = self.job, "lo" if self._rooms.backend.name == "process" else "eth0"
@@ -177,15 +192,26 @@ class TrainingRun:
         for channel in job.channels:
             folders = {host: workdir.data / channel.name for host, workdir in workdirs.items()}
             stage_channel(channel, job.hosts, folders, self._rooms.objects)
-        checkpoints = job.request.get("CheckpointConfig", {}).get("S3Uri")
-        if checkpoints:
-            bucket, prefix = split_uri(checkpoints.rstrip("/") + "/")
-            for entry in self._rooms.objects.list(bucket, prefix):
-                for workdir in workdirs.values():
-                    target = workdir.checkpoints / entry.key[len(prefix) :]
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    stage(self._rooms.objects, bucket, entry.key, target)
+        self._stage_checkpoints(workdirs)
         return workdirs
+
+    def _stage_checkpoints(self, workdirs: Mapping[str, Workdir]) -> None:
+        uri = self.job.request.get("CheckpointConfig", {}).get("S3Uri")
+        if not uri:
+            return
+        objects = self._rooms.objects
+        bucket, prefix = split_uri(uri.rstrip("/") + "/")
+        try:
+            for entry in objects.list(bucket, prefix):
+                if entry.key.endswith("/"):
+                    continue
+                for workdir in workdirs.values():
+                    relative = entry.key[len(prefix) :]
+                    stage_below(objects, bucket, entry.key, workdir.checkpoints, relative)
+        except (ServiceError, OSError, ValueError) as error:
+            raise JobFailed(
+                f"ClientError: Data download failed: checkpoints, {uri}: {error}"
+            ) from error
 
     def _prepare(self, image: str, stream: str) -> None:
         """An environment that has to be built first shows its progress in the job's own log."""
@@ -249,13 +275,15 @@ class TrainingRun:
             ended = waiting[0].run.wait(0.1)
             if waiting[0].run.lost:
                 raise JobFailed(
-                    "InternalServerError: the machine was restarted while the job ran. "
-                    "Create the job again."
+                    "InternalServerError: the run ended while no emulator watched it and left no "
+                    "exit code (was the machine restarted?). Create the job again."
                 )
             if ended is not None:
                 code = ended
                 waiting.pop(0)
                 continue
+            if self._rooms.closing.is_set():
+                raise JobLeft
             if len(waiting) > 1:
                 waiting.append(waiting.pop(0))
             if started is not None and (_now() - started).total_seconds() > limit:
@@ -282,41 +310,44 @@ class TrainingRun:
         raise JobFailed(failure_reason(told, code))
 
     def _upload(self, hosts: list[HostRun], *, model: bool) -> None:
+        """Model (always, for a job that went well) and output data (where there is any)."""
+        self._enter(UPLOADING)
+        if model:
+            self._upload_archive("model.tar.gz", [host.workdir.model for host in hosts])
+        output = [host.workdir.output_data for host in hosts]
+        if any(archives.has_files(folder) for folder in output):
+            self._upload_archive("output.tar.gz", output)
+        self._upload_checkpoints(hosts)
+
+    def _upload_archive(self, name: str, folders: list[Path]) -> None:
         """Hosts' trees are merged in the order of their names; a file of a later host wins
         (reference 1.8)."""
-        self._enter(UPLOADING)
-        for name, part, always in (("model", "model", True), ("output", "output_data", False)):
-            if name == "model" and not model:
-                continue
-            folders = [getattr(host.workdir, part) for host in hosts]
-            if not always and not any(archives.has_files(folder) for folder in folders):
-                continue
-            archive = self._folder / f"{name}.tar.gz"
+        uri = f"{self.job.output_uri}/{name}"
+        archive = self._folder / name
+        bucket, key = split_uri(uri)
+        try:
             archives.pack(folders, archive)
-            bucket, key = split_uri(f"{self.job.output_uri}/{name}.tar.gz")
-            try:
-                self._rooms.objects.put_file(bucket, key, archive, move=True)
-            except ServiceError as error:
-                raise JobFailed(
-                    f"ClientError: Artifact upload failed: {self.job.output_uri}/{name}.tar.gz: "
-                    f"{error.message}"
-                ) from error
-        self._upload_checkpoints(hosts)
+            self._rooms.objects.put_file(bucket, key, archive, move=True)
+        except (ServiceError, OSError) as error:
+            raise JobFailed(f"ClientError: Artifact upload failed: {uri}: {error}") from error
 
     def _upload_checkpoints(self, hosts: list[HostRun]) -> None:
         uri = self.job.request.get("CheckpointConfig", {}).get("S3Uri")
         if not uri:
             return
         bucket, prefix = split_uri(uri.rstrip("/") + "/")
-        for host in hosts:
-            for path in sorted(host.workdir.checkpoints.rglob("*")):
-                if path.is_file() and not path.is_symlink():
-                    key = prefix + path.relative_to(host.workdir.checkpoints).as_posix()
-                    self._rooms.objects.put_file(bucket, key, path)
+        try:
+            for host in hosts:
+                for path in sorted(host.workdir.checkpoints.rglob("*")):
+                    if path.is_file() and not path.is_symlink():
+                        key = prefix + path.relative_to(host.workdir.checkpoints).as_posix()
+                        self._rooms.objects.put_file(bucket, key, path)
+        except (ServiceError, OSError) as error:
+            raise JobFailed(f"ClientError: Checkpoint upload failed: {uri}: {error}") from error
 
     def _upload_what_is_left(self, hosts: list[HostRun]) -> None:
         """A failed job keeps its output data and checkpoints, but leaves no model."""
-        if not hosts:
+        if self.job.training_started is None:
             return
         for host in hosts:
             host.run.stop(0)
@@ -361,16 +392,23 @@ class TrainingRun:
     def _raise_if_stopped(self) -> None:
         if self._stop.event.is_set():
             raise JobStopped
+        if self._rooms.closing.is_set():
+            raise JobLeft
 
     def _ended_by_us(self) -> bool:
         return self._stop.event.is_set() or self._out_of_time
 
     def _clean(self, hosts: list[HostRun]) -> None:
+        self._end(hosts)
+        Workdir(self._folder).remove()
+
+    def _end(self, hosts: list[HostRun]) -> None:
+        """Nothing of them runs any more, and no record names them."""
         for host in hosts:
             host.run.close()
+            host.pump.join()
         for record in self._rooms.runs.of(self.job.arn):
             self._rooms.runs.remove(record.id)
-        Workdir(self._folder).remove()
 
 
 _BEFORE_STOP = frozenset({DOWNLOADING, TRAINING_IMAGE, TRAINING})
