@@ -22,7 +22,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from sagedock.server.connect_proxy import ConnectProxy, no_plain_http
-from sagedock.server.fast_lane import FastLane, Invocation
+from sagedock.server.fast_lane import FastLane
+from sagedock.server.invocation import Invocation
 from sagedock.server.origins import is_aws, is_loopback
 
 _log = logging.getLogger(__name__)
