@@ -92,7 +92,8 @@ class Frameworks:
     def _build(self, family: str, tell: Tell) -> Framework:
         raise_without_wheel(family)
         framework, interpreter = self._choose(family, tell)
-        with locked(self._lock_file(framework)) as lock:
+        waiting = f"Another process builds the {family} environment: waiting for it"
+        with locked(self._lock_file(framework), lambda: tell(waiting)) as lock:
             if framework.is_ready:
                 return framework
             try:
