@@ -69,6 +69,8 @@ class EndpointKeeper:
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS + 1)
         self._given_up = threading.Event()
         self._over = False
+        self.gone = threading.Event()
+        """Set when the endpoint was deleted."""
         self._ending: Order | None = None
 
     # --- asked by others ----------------------------------------------------------------------
@@ -166,7 +168,7 @@ class EndpointKeeper:
         old = self._fleet
         try:
             fleet = self._new_fleet(endpoint, endpoint.next_config_name)
-            states = variant_states(fleet.config, self._rooms.models)
+            states = _retained(endpoint, variant_states(fleet.config, self._rooms.models))
             self._build(fleet, states)
         except FleetFailed as failure:
             self._roll_back(str(failure))
@@ -210,6 +212,7 @@ class EndpointKeeper:
         self._forget(self)
         self._rooms.endpoints.delete(self.name)
         self._changes.notify(self._arn)
+        self.gone.set()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -352,6 +355,32 @@ class EndpointKeeper:
                 continue
             self._changes.notify(self._arn)
             return saved
+
+
+def _retained(endpoint: Endpoint, states: tuple[VariantState, ...]) -> tuple[VariantState, ...]:
+    """What an update keeps of variants that go on under their name (API_UpdateEndpoint.html,
+    RetainAllVariantProperties and ExcludeRetainedVariantProperties): nothing, unless asked."""
+    if not endpoint.request.get("RetainAllVariantProperties"):
+        return states
+    excluded = {
+        entry["VariantPropertyType"]
+        for entry in endpoint.request.get("ExcludeRetainedVariantProperties", ())
+    }
+    before = {state.name: state for state in endpoint.variants}
+
+    def kept(state: VariantState) -> VariantState:
+        old = before.get(state.name)
+        if old is None:
+            return state
+        if "DesiredWeight" not in excluded:
+            state = replace(
+                state, current_weight=old.desired_weight, desired_weight=old.desired_weight
+            )
+        if "DesiredInstanceCount" not in excluded:
+            state = replace(state, desired_count=old.desired_count)
+        return state
+
+    return tuple(kept(state) for state in states)
 
 
 def _with_wishes(states: tuple[VariantState, ...], wanted: Weights) -> tuple[VariantState, ...]:

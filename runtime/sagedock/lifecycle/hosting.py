@@ -14,9 +14,11 @@ from sagedock.lifecycle.endpoint_keeper import EndpointKeeper, Order, Weights
 from sagedock.lifecycle.fleet import HostingRooms
 from sagedock.lifecycle.supervisor import Supervisor
 
+DELETE_PATIENCE_SECONDS = 2.0
+
 
 class HostingLifecycle:
-    """Hands orders to the keepers; every method returns at once."""
+    """Hands orders to the keepers; every method but `delete` returns at once."""
 
     def __init__(
         self, rooms: HostingRooms, routes: Routes, changes: Changes, supervisor: Supervisor
@@ -43,8 +45,17 @@ class HostingLifecycle:
         self._order(endpoint, lambda keeper: keeper.scale)
 
     def delete(self, endpoint: Endpoint) -> None:
-        """Stop its servers and forget it; it was saved as Deleting."""
-        self._order(endpoint, lambda keeper: keeper.delete).give_up()
+        """Stop its servers and forget it; it was saved as Deleting.
+
+        Waits for the end, DELETE_PATIENCE_SECONDS at the most: then a list, or a new endpoint of
+        the same name, right after the call finds it gone. Servers that still answer take longer.
+        """
+        self._delete(endpoint).gone.wait(DELETE_PATIENCE_SECONDS)
+
+    def _delete(self, endpoint: Endpoint) -> EndpointKeeper:
+        keeper = self._order(endpoint, lambda keeper: keeper.delete)
+        keeper.give_up()
+        return keeper
 
     def announce(self, endpoints: Iterable[Endpoint]) -> None:
         """Before our own start: whoever invokes an endpoint learns that it is there."""
@@ -61,7 +72,7 @@ class HostingLifecycle:
         """After our own restart: every endpoint goes on, or is brought up again."""
         for endpoint in endpoints:
             if endpoint.status == DELETING:
-                self.delete(endpoint)
+                self._delete(endpoint)
             elif endpoint.status != FAILED:
                 self._order(endpoint, lambda keeper: keeper.adopt)
 
