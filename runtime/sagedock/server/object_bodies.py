@@ -1,8 +1,8 @@
 """S3 over HTTP: the bytes of objects go between socket and file in pieces, whatever their size.
 
 What a call means is decided by services/s3, in a thread; here the bytes are moved. Of an upload at
-most two batches are in memory, one being received while a thread hashes and writes the other; of a
-download one piece and what the socket's buffer holds.
+most two batches are in memory, one being received while a thread hashes and writes the other. A
+download goes from the page cache to the socket without coming through this process (zero_copy.py).
 
 What the event loop does itself is short, for handing work to a thread and back costs more than a
 look-up in the index (60 µs) or reading a small object: checking a request's head, and answering
@@ -28,6 +28,7 @@ from sagedock.aws.chunked import ChunkedDecoder
 from sagedock.aws.http import HttpRequest, HttpResponse
 from sagedock.aws.model import Call
 from sagedock.errors import NotEmulated, ServiceError
+from sagedock.server import zero_copy
 from sagedock.server.presigned import check_not_expired
 from sagedock.services.operation import Answer, Context
 from sagedock.services.s3 import S3
@@ -39,7 +40,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _THREADS: Final = 8
 _BATCH: Final = 512 * 1024
-_PIECE: Final = 256 * 1024
+_PIECE: Final = 1024 * 1024
+_SMALL: Final = 64 * 1024
 _DOCUMENT_LIMIT: Final = 2 * 1024 * 1024  # a thousand keys of 1,024 bytes, and their XML
 _QUICK: Final = frozenset({"GetObject", "HeadObject", "HeadBucket"})
 _CHECKSUM_HEADER: Final = "x-amz-checksum-"
@@ -150,13 +152,15 @@ class ObjectBodies:
             await _send_head(answer, outgoing.length, send)
             place, end = outgoing.offset, outgoing.offset + outgoing.length
             while place < end and not gone.done():
-                data = _read_cached(outgoing, place, end)
-                if data is None:
-                    data = await self._in_thread(_read, outgoing, place, end)
-                else:
-                    await asyncio.sleep(0)  # a client as fast as this must not have us to itself
-                place += len(data)
-                await send({"type": "http.response.body", "body": data, "more_body": place < end})
+                count = min(_PIECE, end - place)
+                if _is_cached(outgoing, place, count):
+                    message = {"type": zero_copy.MESSAGE, "file": outgoing.file, "offset": place}
+                    message["count"] = count
+                else:  # a read that may wait for the disk
+                    data = await self._in_thread(_read, outgoing, place, place + count)
+                    message = {"type": "http.response.body", "body": data}
+                place += count
+                await send({**message, "more_body": place < end})
         finally:
             gone.cancel()
             outgoing.file.close()
@@ -209,7 +213,7 @@ class _Visit:
         outgoing = answer.pop("Body", None)
         try:
             response = self._serialize(answer)
-            if isinstance(outgoing, OutgoingBody) and outgoing.length <= _PIECE:
+            if isinstance(outgoing, OutgoingBody) and outgoing.length <= _SMALL:
                 end = outgoing.offset + outgoing.length
                 response.body = _read(outgoing, outgoing.offset, end)
                 outgoing.file.close()
@@ -276,26 +280,25 @@ async def _send_head(answer: HttpResponse, length: int, send: Send) -> None:
 
 
 def _read(outgoing: OutgoingBody, place: int, end: int) -> bytes:
-    """The next piece. Raises EOFError where the file has become too short."""
-    wanted = min(_PIECE, end - place)
-    data = os.pread(outgoing.file.fileno(), wanted, place)
-    if len(data) < wanted:
+    """Raises EOFError where the file has become too short."""
+    data = os.pread(outgoing.file.fileno(), end - place, place)
+    if len(data) < end - place:
         raise EOFError("an object's file has become shorter than the object")
     return data
 
 
-def _read_cached(outgoing: OutgoingBody, place: int, end: int) -> bytes | bytearray | None:
-    """The next piece if the kernel has it in memory; None where reading might wait for a disk, or
-    where the system cannot tell."""
+def _is_cached(outgoing: OutgoingBody, place: int, count: int) -> bool:
+    """Whether the kernel has these bytes in memory, judged by the first and the last; False where
+    the system cannot tell."""
     if not _NO_WAIT:
-        return None
-    piece = bytearray(min(_PIECE, end - place))
+        return False
+    descriptor = outgoing.file.fileno()
     try:
-        count = os.preadv(outgoing.file.fileno(), [piece], place, _NO_WAIT)
+        return all(
+            os.preadv(descriptor, [bytearray(1)], at, _NO_WAIT) for at in (place, place + count - 1)
+        )
     except OSError:
-        return None
-    del piece[count:]
-    return piece or None
+        return False
 
 
 def _is_aws_chunked(http: HttpRequest) -> bool:

@@ -25,6 +25,7 @@ from sagedock.server.connect_proxy import ConnectProxy, no_plain_http
 from sagedock.server.fast_lane import FastLane
 from sagedock.server.invocation import Invocation
 from sagedock.server.origins import is_aws, is_loopback
+from sagedock.server.zero_copy import ZeroCopySend
 
 _log = logging.getLogger(__name__)
 UVICORN_INTERNALS: Final = (
@@ -151,7 +152,10 @@ class ServerProtocol(HttpToolsProtocol):
         if method == b"POST" and self._lanes.invocations.takes(self.url):
             self._enter_fast_lane()
         else:
+            previous = self.cycle
             super().on_headers_complete()
+            if self.cycle is not previous:
+                self.cycle.send = ZeroCopySend(self.cycle)  # type: ignore[assignment, method-assign]
 
     def _enter_fast_lane(self) -> None:
         previous = self.cycle

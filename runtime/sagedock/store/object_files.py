@@ -115,12 +115,11 @@ class ObjectFiles:
             return NewFile(name, self.path(name))
 
     def path(self, name: str) -> Path:
-        folder = int(name.partition("-")[2], 16) % _FOLDERS
-        return self.root / f"{folder:02x}" / name
+        return Path(self._place(name))
 
     def open(self, name: str) -> BinaryIO:
         """Unbuffered: readers ask for large pieces. Raises FileNotFoundError."""
-        return open(self.path(name), "rb", buffering=0)
+        return open(self._place(name), "rb", buffering=0)
 
     def remove(self, names: Collection[str]) -> None:
         """Remove files that no row names any longer. One that resists is swept at a next start."""
@@ -204,6 +203,10 @@ class ObjectFiles:
                 start = name.partition("-")[0]
                 if start != f"{self._start:x}" and not is_kept(name):
                     (folder / name).unlink(missing_ok=True)
+
+    def _place(self, name: str) -> str:
+        folder = int(name.partition("-")[2], 16) % _FOLDERS
+        return f"{self.root}/{folder:02x}/{name}"
 
     def _next_name(self) -> str:
         with self._lock:
