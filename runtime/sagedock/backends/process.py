@@ -70,9 +70,9 @@ class ProcessBackend:
     def start(self, spec: RunSpec) -> Run:
         if spec.isolated:
             raise RunFailedToStart(
-                "EnableNetworkIsolation needs the Docker backend: the process backend runs code in "
-                "a plain process and cannot cut it off from the network. Start sagedock with "
-                "--backend docker, or leave network isolation out of the request."
+                "EnableNetworkIsolation takes a container: the process backend runs code in a plain "
+                "process and cannot cut it off from the network. Leave EnableNetworkIsolation out "
+                "of the request to run it here."
             )
         image = resolve(spec.image)
         framework = self._frameworks.ensure(image.framework, log.info)
@@ -159,7 +159,7 @@ def _place_mounts(spec: RunSpec) -> Path | None:
         if root is None or not mount.inside.startswith(f"{OPT_ML}/"):
             raise RunFailedToStart(
                 f"The process backend cannot show {mount.inside} to a run: only paths below "
-                f"{OPT_ML} can be other folders. Use a path below {OPT_ML}, or --backend docker."
+                f"{OPT_ML} can be other folders. Use a path below {OPT_ML}."
             )
         place = root / mount.inside[len(OPT_ML) + 1 :]
         try:
