@@ -64,8 +64,8 @@ def raise_without_wheel(family: str) -> None:
     has_wheel = system == "Linux" and machine in ("x86_64", "aarch64")
     if family == "mxnet" and not has_wheel and (system, machine) != ("Darwin", "x86_64"):
         raise RunFailedToStart(
-            f"MXNet 1.9.1 was never published for {system} on {machine}, so it cannot run here. Run "
-            "sagedock on Linux (x86_64 or aarch64), in a virtual machine for example."
+            f"MXNet 1.9.1 was never published for {system} on {machine}, so it cannot run here. "
+            "Run sagedock on Linux (x86_64 or aarch64), in a virtual machine for example."
         )
 
 
