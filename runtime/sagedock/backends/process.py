@@ -71,8 +71,8 @@ class ProcessBackend:
         if spec.isolated:
             raise RunFailedToStart(
                 "EnableNetworkIsolation takes a container: the process backend runs code in a "
-                "plain process and cannot cut it off from the network. Leave EnableNetworkIsolation "
-                "out of the request to run it here."
+                "plain process and cannot cut it off from the network. Leave "
+                "EnableNetworkIsolation out of the request to run it here."
             )
         image = resolve(spec.image)
         framework = self._frameworks.ensure(image.framework, log.info)
