@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -143,10 +144,24 @@ def write(out: list[str], tag: str, shape: Shape, value: Any) -> None:
 
 def write_members(out: list[str], shape: Shape, value: Mapping[str, Any]) -> None:
     """Append those members of a structure that make its body."""
-    for name, member in shape.members.items():
-        if member.location or member.is_attribute or value.get(name) is None:
+    for name, tag, member in _body_members(shape):
+        item = value.get(name)
+        if item is None:
             continue
-        write(out, _tag(name, member), member, value[name])
+        if member.kind == "string":  # most of a long list
+            out.append(f"<{tag}>{escaped(str(item))}</{tag}>")
+        else:
+            write(out, tag, member, item)
+
+
+@cache
+def _body_members(shape: Shape) -> tuple[tuple[str, str, Shape], ...]:
+    """Name, element and shape of the members that make a structure's body."""
+    return tuple(
+        (name, _tag(name, member), member)
+        for name, member in shape.members.items()
+        if not (member.location or member.is_attribute)
+    )
 
 
 def _write_list(out: list[str], tag: str, shape: Shape, value: Any) -> None:
