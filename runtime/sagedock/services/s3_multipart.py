@@ -15,7 +15,7 @@ from sagedock.services.s3_ranges import copied_range
 from sagedock.store.checksums import FULL_OBJECT_ALGORITHMS
 from sagedock.store.multipart import MAX_PARTS, MultipartUploads, NamedPart
 from sagedock.store.object_errors import bad_digest, invalid_argument, invalid_request
-from sagedock.store.object_schema import Part, Upload
+from sagedock.store.object_schema import ObjectRecord, Part, Upload
 from sagedock.store.objects import Content, Objects
 
 _PAGE = 1000
@@ -67,11 +67,14 @@ class MultipartOperations:
         upload = self._upload(request)
         _check_number(request["PartNumber"])
         source = CopySource.of(request)
-        record = self._objects.get(source.bucket, source.key)
-        check_copy_source(request, record)
-        offset, length = copied_range(request.get("CopySourceRange"), record.size)
         files = self._objects.files
-        file = files.join([(record.file, offset, length)])
+
+        def take(record: ObjectRecord) -> tuple[str, int]:
+            check_copy_source(request, record)
+            offset, length = copied_range(request.get("CopySourceRange"), record.size)
+            return files.join([(record.file, offset, length)]), length
+
+        _, (file, length) = self._objects.with_file(source.bucket, source.key, take)
         algorithm = upload.checksum_algorithm
         etag, checksums = digests_of(files.path(file), [algorithm] if algorithm else [])
         part = self._uploads.put_part(

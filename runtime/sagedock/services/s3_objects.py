@@ -117,20 +117,23 @@ class ObjectOperations:
     def copy(self, request: Request, context: Context) -> Answer:
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 
-        The bytes are not copied: both objects name one file, which never changes. The copy of a
+        The bytes are not copied: both files are links to them, and never change. The copy of a
         multipart object is a plain one, with the MD5 of its bytes as its ETag.
         """
         source = CopySource.of(request)
-        record = self._objects.get(source.bucket, source.key)
-        check_copy_source(request, record)
-        details = self._copied_details(request, source, record)
-        algorithm = request.get("ChecksumAlgorithm")
+        files, algorithm = self._objects.files, request.get("ChecksumAlgorithm")
+        names = [known_algorithm(algorithm)] if algorithm else []
+
+        def take(record: ObjectRecord) -> tuple[str, Details]:
+            check_copy_source(request, record)
+            details = self._copied_details(request, source, record)
+            return files.duplicate(record.file), details
+
+        record, (file, details) = self._objects.with_file(source.bucket, source.key, take)
         etag = record.etag
-        if record.details.part_sizes or algorithm:
-            names = [known_algorithm(algorithm)] if algorithm else []
-            etag, checksums = digests_of(self._objects.files.path(record.file), names)
+        if record.details.part_sizes or names:
+            etag, checksums = digests_of(files.path(file), names)
             details = replace(details, checksums=checksum_members(checksums))
-        file = self._objects.files.duplicate(record.file)
         made = self._objects.commit(
             request["Bucket"],
             request["Key"],

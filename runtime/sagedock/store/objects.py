@@ -122,7 +122,7 @@ class Objects:
 
     def open_record(self, bucket: str, key: str) -> tuple[ObjectRecord, BinaryIO]:
         """Record and bytes that belong together. Raises NoSuchBucket and NoSuchKey."""
-        return self._with_file(bucket, key, lambda record: self.files.open(record.file))
+        return self.with_file(bucket, key, lambda record: self.files.open(record.file))
 
     def read_bytes(self, bucket: str, key: str) -> bytes:
         with self.open(bucket, key) as file:
@@ -148,7 +148,24 @@ class Objects:
                 record.file, destination, reader_is_ordinary_user=reader_is_ordinary_user
             )
 
-        return self._with_file(bucket, key, stage)[1]
+        return self.with_file(bucket, key, stage)[1]
+
+    def with_file(
+        self, bucket: str, key: str, use: Callable[[ObjectRecord], _Result]
+    ) -> tuple[ObjectRecord, _Result]:
+        """The record, and what `use` makes of it and its file; once more if the object is
+        overwritten just then. Raises NoSuchBucket and NoSuchKey."""
+        record = self.get(bucket, key)
+        while True:
+            try:
+                return record, use(record)
+            except FileNotFoundError:
+                newer = self.get(bucket, key)
+                if newer.file == record.file and not self.files.path(record.file).exists():
+                    raise lost_file(key) from None
+                if newer.file == record.file:
+                    raise
+                record = newer
 
     # Writing
 
@@ -238,22 +255,6 @@ class Objects:
                 )
                 removed += [file for (file,) in rows.fetchall()]
         self.files.remove(removed)
-
-    def _with_file(
-        self, bucket: str, key: str, use: Callable[[ObjectRecord], _Result]
-    ) -> tuple[ObjectRecord, _Result]:
-        """`use` the object's file, once more if the object is overwritten just then."""
-        record = self.get(bucket, key)
-        while True:
-            try:
-                return record, use(record)
-            except FileNotFoundError:
-                newer = self.get(bucket, key)
-                if newer.file == record.file and not self.files.path(record.file).exists():
-                    raise lost_file(key) from None
-                if newer.file == record.file:
-                    raise
-                record = newer
 
     def _sweep(self) -> None:
         rows = self.database.read().execute("SELECT file FROM objects UNION SELECT file FROM parts")
