@@ -20,6 +20,7 @@ from typing import Any
 
 import boto3
 import fit_boto3
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from data import CLASSES, PICTURES, DataError, Dataset, choose
 from demo_screen import Screen, Steps
 from epoch_table import EpochTable
@@ -43,7 +44,7 @@ class Demo:
     def __init__(self, screen: Screen, options: argparse.Namespace, dock: Emulator) -> None:
         self.screen = screen
         self.options = options
-        self.steps = Steps(screen, total=7)
+        self.steps = Steps(screen, total=6)
         self.calls: Counter[str] = Counter()
         self.name = time.strftime("cifar10-%Y-%m-%d-%H-%M-%S")
         session = boto3.session.Session()
@@ -149,9 +150,13 @@ class Demo:
         with self.steps.step("deployment", "CreateModel, CreateEndpointConfig, CreateEndpoint"):
             self.screen.note(artifacts)
             fit_boto3.deploy(self.sagemaker, self.name, artifacts, code)
-            self.sagemaker.get_waiter("endpoint_in_service").wait(
-                EndpointName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 600}
-            )
+            try:
+                self.sagemaker.get_waiter("endpoint_in_service").wait(
+                    EndpointName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 600}
+                )
+            except WaiterError as error:
+                found = self.sagemaker.describe_endpoint(EndpointName=self.name)
+                raise DemoFailed(f"{self.name}: {found.get('FailureReason', error)}") from error
             self.screen.note("InService")
 
     def ask(self) -> tuple[list[Guess], float]:
@@ -305,7 +310,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         screen.line("Interrupted; the job, the endpoint and the emulator are stopped.")
         return INTERRUPTED
-    except (DemoFailed, DataError, SagedockError) as error:
+    except (DemoFailed, DataError, SagedockError, ClientError, BotoCoreError) as error:
         screen.line(screen.style(f"demo: {error}", "red"))
         return ENDED_BADLY
     if options.json:

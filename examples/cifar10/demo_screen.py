@@ -12,6 +12,7 @@ from typing import TextIO
 
 STYLES = {"bold": "1", "faint": "2", "red": "31", "green": "32", "cyan": "36"}
 BAR = 24
+NOTE_WIDTH = 104
 
 
 class Screen:
@@ -42,7 +43,9 @@ class Screen:
         print(text, file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
-        """A faint line that belongs to the step above it."""
+        """A faint line that belongs to the step above it; what is too long for a line is cut."""
+        if len(text) > NOTE_WIDTH:
+            text = text[: NOTE_WIDTH - 1] + "…"
         self.line("      " + self.style(text, "faint"))
 
     def live(self, text: str) -> None:

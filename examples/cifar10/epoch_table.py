@@ -29,7 +29,7 @@ class Epoch:
 @dataclass
 class EpochTable:
     """Feed it lines: it prints a row when an epoch is over, but no more than one every few
-    seconds (the sample's epochs are short), and every line that is not about an epoch as a note."""
+    seconds (the sample's epochs are short), and as notes what the emulator itself has to say."""
 
     screen: Screen
     epochs: list[Epoch] = field(default_factory=list)
@@ -42,7 +42,7 @@ class EpochTable:
             if found := pattern.search(line):
                 self._note(int(found[1]), column, float(found[2]))
                 return
-        if not self.epochs:  # the environment being built, the container starting
+        if line.startswith(("[sagedock]", "sagedock")):  # an environment being built, a warning
             self.screen.note(line)
 
     def close(self) -> None:

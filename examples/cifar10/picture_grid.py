@@ -47,7 +47,7 @@ def draw_grid(guesses: Sequence[Guess], title: str, subtitle: str, target: Path)
         top = HEADER + row * (TILE + CAPTION + GAP)
         _tile(sheet, draw, guess, left, top)
     target.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(target, optimize=True)
+    sheet.save(target)
     return target
 
 
