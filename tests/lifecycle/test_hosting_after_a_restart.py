@@ -10,7 +10,7 @@ import pytest
 
 from lifecycle.house import House
 from requests_as_sdks_send import wait_for
-from sagedock.domain.states import SYSTEM_UPDATING
+from sagedock.domain.states import DELETING, SYSTEM_UPDATING
 from sagedock.store.runs import RunRecord
 from scripted import Play
 
@@ -150,10 +150,8 @@ def test_wanted_weights_are_not_forgotten(first: House) -> None:
 
 def test_an_endpoint_that_was_being_deleted_goes(first: House) -> None:
     run = in_service(first).runs[0]
-    first.supervisor.closing.set()
-    first.hosting.leave_all()
-    assert first.supervisor.join(10) == []
-    first.deletes()
+    endpoint = first.endpoints.get("dock")
+    first.endpoints.save(endpoint.moved_to(DELETING, endpoint.modified))
     with adopted(first.left()) as after:
         wait_for(after.is_gone, bool, 10)
         assert run.wait(0) is not None

@@ -1,0 +1,119 @@
+"""Which files a channel becomes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lifecycle.house import BUCKET, House
+from requests_as_sdks_send import channel
+from sagedock.domain.training import Channel
+from sagedock.lifecycle.channels import DataDownloadFailed, relative_path, stage_channel
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "path"),
+    [
+        ("data/train/a.rec", "data/train/", "a.rec"),
+        ("data/train/a.rec", "data/train", "a.rec"),
+        ("data/train/x/y", "data/train", "x/y"),
+        ("data/train.rec", "data/train.rec", "train.rec"),
+        ("data/train-1.rec", "data/train", "train-1.rec"),
+        ("a/b", "", "a/b"),
+        ("data/train/", "data/train/", ""),
+        ("data//double", "data/", "double"),
+    ],
+)
+def test_a_key_keeps_what_follows_the_prefix(key: str, prefix: str, path: str) -> None:
+    assert relative_path(key, prefix) == path
+
+
+def staged(house: House, uri: str, folder: Path, data_type: str = "S3Prefix") -> dict[str, bytes]:
+    """Relative path → content of the channel's files."""
+    entry = channel(uri)
+    entry["DataSource"]["S3DataSource"]["S3DataType"] = data_type
+    stage_channel(Channel.of(entry, "File"), ("algo-1",), {"algo-1": folder}, house.objects)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_folder_marker_is_no_file(house: House, tmp_path: Path) -> None:
+    house.put("in/", b"")
+    house.put("in/a", b"a")
+    assert staged(house, f"s3://{BUCKET}/in/", tmp_path / "c") == {"a": b"a"}
+
+
+def test_an_address_may_be_spelt_as_https(house: House, tmp_path: Path) -> None:
+    house.put("in/a", b"a")
+    address = f"https://s3.us-east-1.amazonaws.com/{BUCKET}/in/"
+    assert staged(house, address, tmp_path / "c") == {"a": b"a"}
+
+
+@pytest.mark.parametrize("key", ["in/../../escaped", "in/./dot", "in/a\0b"])
+def test_a_key_that_is_no_path_fails_and_is_named(house: House, tmp_path: Path, key: str) -> None:
+    try:
+        house.put(key)
+    except Exception:  # the store refuses it, which is as good
+        return
+    with pytest.raises(DataDownloadFailed, match="is no path that a folder can hold"):
+        staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_two_keys_that_are_one_file_fail_and_say_so(house: House, tmp_path: Path) -> None:
+    house.put("in/a//b")
+    house.put("in/a/b")
+    with pytest.raises(DataDownloadFailed, match="are the same file for a file system"):
+        staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
+
+
+def test_a_key_below_another_key_fails_instead_of_hiding_one(house: House, tmp_path: Path) -> None:
+    house.put("in/a")
+    house.put("in/a/b")
+    with pytest.raises(DataDownloadFailed, match=r"^ClientError: Data download failed: channel"):
+        staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
+
+
+def test_a_manifest_names_the_objects(house: House, tmp_path: Path) -> None:
+    house.put("far/a", b"a")
+    house.put("far/b/c", b"c")
+    house.put("far/not-named", b"n")
+    manifest = json.dumps([{"prefix": f"s3://{BUCKET}/far/"}, "a", "b/c"]).encode()
+    uri = house.put("manifest", manifest)
+    assert staged(house, uri, tmp_path / "c", "ManifestFile") == {"a": b"a", "b/c": b"c"}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"no json",
+        b"\xff\xfe",
+        b"{}",
+        b"[]",
+        b'["a"]',
+        b'[{"prefix": 5}, "a"]',
+        b'[{"prefix": "s3://data/far/"}, 7]',
+        b'[{"prefix": "s3://data/far/"}, "../../climb"]',
+        b'[{"prefix": "s3://data/far/"}, "not-there"]',
+        b'[{"prefix": "nowhere"}, "a"]',
+    ],
+)
+def test_a_manifest_that_is_none_fails_as_the_users_mistake(
+    house: House, tmp_path: Path, manifest: bytes
+) -> None:
+    uri = house.put("manifest", manifest)
+    with pytest.raises(DataDownloadFailed, match=f"^ClientError: .*{uri}"):
+        staged(house, uri, tmp_path / "c", "ManifestFile")
+
+
+def test_the_objects_of_a_channel_cannot_be_changed_by_a_run(house: House, tmp_path: Path) -> None:
+    house.put("in/a", b"a")
+    staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
+    target = tmp_path / "c" / "a"
+    try:
+        target.write_bytes(b"changed")
+    except PermissionError:
+        pass  # a hard link, which the file's mode protects
+    assert house.objects.read_bytes(BUCKET, "in/a") == b"a"
