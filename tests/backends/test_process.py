@@ -101,7 +101,7 @@ def test_hosts_of_a_job_share_a_port_and_jobs_do_not(process_stage: ProcessStage
     other = environment_of(process_stage, labels={"job": "b"}, **wishes)
 
     assert one["SAGEDOCK_PS_PORT"] == two["SAGEDOCK_PS_PORT"] != other["SAGEDOCK_PS_PORT"]
-    assert json.loads(one["SAGEDOCK_HOSTS"]) == {"algo-1": "127.0.0.1", "algo-2": "127.0.0.1"}
+    assert json.loads(one["SAGEDOCK_HOSTS"]) == {"algo-1": "127.0.0.2", "algo-2": "127.0.0.3"}
     holding.close()
 
 

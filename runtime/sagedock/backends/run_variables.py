@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def _basics(own_folder: Path, framework: Framework) -> dict[str, str]:
 def _toolkit(spec: RunSpec, image: ImageReference) -> dict[str, str]:
     told = {
         "SAGEDOCK_TOOLKIT_START": "1",
-        "SAGEDOCK_HOSTS": json.dumps(dict.fromkeys(spec.hosts, LOOPBACK)),
+        "SAGEDOCK_HOSTS": json.dumps(_addresses(spec.hosts)),
         # Stopping signals the whole group: nobody needs to hand SIGTERM on.
         "SAGEDOCK_GROUP_SIGNALS": "1",
     }
@@ -83,6 +84,14 @@ def _toolkit(spec: RunSpec, image: ImageReference) -> dict[str, str]:
     if image.is_python2:
         told["SAGEDOCK_PY2"] = "1"
     return told
+
+
+def _addresses(hosts: tuple[str, ...]) -> dict[str, str]:
+    """Where the hosts of a job reach each other. Several get loopback addresses of their own, as
+    hosts in the cloud have, where the system has more than one (Linux: all of 127.0.0.0/8)."""
+    if len(hosts) == 1 or sys.platform != "linux":
+        return dict.fromkeys(hosts, LOOPBACK)
+    return {host: f"127.0.0.{number}" for number, host in enumerate(hosts, start=2)}
 
 
 def _own_installs(own_folder: Path, framework: Framework) -> dict[str, str]:
