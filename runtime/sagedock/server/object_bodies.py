@@ -6,8 +6,8 @@ download goes from the page cache to the socket without coming through this proc
 
 What the event loop does itself is short, for handing work to a thread and back costs more than a
 look-up in the index (60 µs) or reading a small object: checking a request's head, and answering
-GetObject and HeadObject up to the first piece. Whatever writes, and all larger reads, is a
-thread's: a commit may wait for another, or for the disk at a checkpoint.
+GetObject and HeadObject up to the first piece. Whatever writes is a thread's, for a commit may
+wait for another, or for the disk; and so is reading what the kernel has not in memory.
 
 What can be refused by a request's head is refused before its body is asked for, so a client that
 sent `Expect: 100-continue` (boto3 does) never sends a body in vain. A client that goes away in the
@@ -171,7 +171,7 @@ class ObjectBodies:
 
 @dataclass(slots=True)
 class _Visit:
-    """One call on its way; its methods run in a thread, one after the other."""
+    """One call on its way. Its methods may block, and run one after the other."""
 
     s3: S3
     call: Call
