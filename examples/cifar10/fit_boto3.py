@@ -182,11 +182,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder that data.py wrote")
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--keep", action="store_true", help="leave the endpoint in service")
     options = parser.parse_args()
 
     s3, logs = boto3.client("s3"), boto3.client("logs")
     sagemaker, runtime = boto3.client("sagemaker"), boto3.client("sagemaker-runtime")
     name = time.strftime("cifar10-%Y-%m-%d-%H-%M-%S")
+    print(f"training job, model and endpoint: {name}")
     bucket = make_bucket(boto3.client("sts"), s3)
     data = upload_data(s3, options.data, bucket, "data/cifar10")
     code = upload_code(s3, PROGRAM, bucket, name)
@@ -211,7 +213,8 @@ def main() -> int:
     for picture in sorted((HERE / "pictures").glob("*.png")):
         found = predict(runtime, name, picture)
         print(f"{picture.stem:>10} → {found['class']} ({found['confidence']:.0%})")
-    delete(sagemaker, name)
+    if not options.keep:
+        delete(sagemaker, name)
     return 0
 
 
