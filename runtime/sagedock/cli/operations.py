@@ -12,7 +12,8 @@ from sagedock.emulator import emulated_operations
 
 @click.command("operations")
 @json_option
-def command(as_json: bool) -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="The table of runtime/README.md.")
+def command(as_json: bool, as_markdown: bool) -> None:
     """List the AWS operations that sagedock emulates.
 
     Any other one answers 501 with its name; none pretends.
@@ -21,7 +22,19 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
+    if as_markdown:
+        click.echo(markdown())
+        return
     for service, names in found.items():
         click.echo(f"{service} ({len(names)})")
         for name in names:
             click.echo(f"  {name}")
+
+
+def markdown() -> str:
+    """The same as a table: one service a row."""
+    rows = (
+        f"| {service} ({len(names)}) | {', '.join(names)} |"
+        for service, names in emulated_operations().items()
+    )
+    return "\n".join(("| service | operations |", "|---|---|", *rows))

@@ -1,0 +1,105 @@
+"""Every command and every Python block of the pages runs.
+
+A page's `sh` fences are run in order by one shell, in a folder and with a home of their own;
+`sagedock serve` in the background, as in another terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.pages import PAGES, ROOT, Fence, fences, script
+
+LEFT_OUT = {
+    "make demo": "trains for minutes; the demo has tests of its own",
+    "make test": "is what runs this test",
+    "make lint": "part of `make test`",
+    "make types": "part of `make test`",
+    "make bench": "measures for a minute, and wants a quiet machine",
+    "pip install .": "installs from an index; `make` does it before any test",
+    "sagedock run -- jupyter lab": "a server that ends with its user",
+}
+"""Commands that are on a page and not run here, each with its reason."""
+
+AWS = os.environ.get("SAGEDOCK_TEST_AWS", "")
+"""Folder of the program `aws`; without it the AWS CLI's lines are left out. Read now, as below."""
+
+SDKS = {
+    "v1": os.environ.get("SAGEDOCK_TEST_SDK_V1"),
+    "v2": os.environ.get("SAGEDOCK_TEST_SDK_V2"),
+}
+"""Pythons that have SageMaker SDK v1 and v2. Read now: a fixture for all tests removes them."""
+
+TO_RUN = [page for page in PAGES if any(fence.language == "sh" for fence in fences(page))]
+PYTHON = [fence for page in PAGES for fence in fences(page) if fence.language == "python"]
+
+
+def place(fence: Fence) -> str:
+    return f"{fence.page.stem}-{fence.line}"
+
+
+def run(text: str, folder: Path, frameworks: Path) -> subprocess.CompletedProcess[str]:
+    """The bash script in `folder`, which looks like a checkout."""
+    (folder / "examples").symlink_to(ROOT / "examples")
+    path = [str(Path(sys.executable).parent), *([AWS] if AWS else []), "/usr/bin", "/bin"]
+    environment = {
+        "PATH": os.pathsep.join(path),
+        "HOME": str(folder),
+        "SAGEDOCK_HOME": str(folder / "home"),
+        "SAGEDOCK_FRAMEWORKS": str(frameworks),
+        "SAGEDOCK_PORT": "0",
+        "LANG": "C.UTF-8",
+    }
+    command = ["bash", "-c", text]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize("page", TO_RUN, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run_in_their_order(
+    page: Path, tmp_path: Path, frameworks: Path
+) -> None:
+    left_out = dict(LEFT_OUT)
+    for command in (command for fence in fences(page) for command in fence.commands):
+        if " aws " in f" {command} " and not AWS:
+            left_out[command] = "SAGEDOCK_TEST_AWS is not set"
+        if "fit.py" in command and any("sdk" in fence.notes for fence in fences(page)):
+            left_out[command] = "runs below, where there is a SageMaker SDK"
+
+    ended = run(script(page, tmp_path, left_out), tmp_path, frameworks)
+
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+
+
+def test_what_is_left_out_stands_on_a_page() -> None:
+    shown = {command for page in PAGES for fence in fences(page) for command in fence.commands}
+    assert set(LEFT_OUT) <= shown, sorted(set(LEFT_OUT) - shown)
+
+
+@pytest.mark.parametrize("fence", PYTHON, ids=place)
+def test_python_on_a_page_compiles(fence: Fence) -> None:
+    compile(fence.text, f"{fence.page.name}:{fence.line}", "exec")
+
+
+@pytest.mark.sdk
+@pytest.mark.slow
+@pytest.mark.parametrize("fence", [f for f in PYTHON if "sdk" in f.notes], ids=place)
+def test_sdk_code_on_a_page_trains_and_answers(
+    fence: Fence, tmp_path: Path, frameworks: Path
+) -> None:
+    python = SDKS[fence.notes["sdk"]]
+    if not python:
+        pytest.skip(f"SAGEDOCK_TEST_SDK_{fence.notes['sdk'].upper()} names no Python")
+    (tmp_path / "fit.py").write_text(fence.text, encoding="utf-8")
+    shutil.copytree(ROOT / "examples" / "cifar10" / "sample", tmp_path / "cifar10-data")
+
+    ended = run(f"sagedock run -- {python} fit.py", tmp_path, frameworks)
+
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
