@@ -1,8 +1,13 @@
-"""A legacy script without arrays: says what it was given, does what its hyperparameters say."""
+"""A legacy script without arrays: says what it was given, does what its hyperparameters say.
+
+`fail` names the function that raises; "die", "sleep" and "echo" in a request are orders to
+transform_fn.
+"""
 
 import json
 import logging
 import os
+import signal
 import time
 
 
@@ -14,24 +19,35 @@ def train(hyperparameters, channel_input_dirs, model_dir, output_data_dir, **oth
     for number in range(int(hyperparameters.get("lines", 0))):
         print("line %d loss=%.2f" % (number, 1.0 / (number + 1)))
     time.sleep(hyperparameters.get("seconds", 0))
-    if hyperparameters.get("fail"):
+    if hyperparameters.get("fail") in (True, "train"):
         raise ValueError("the story ends badly")
     with open(os.path.join(output_data_dir, "report.txt"), "w") as report:
         report.write("done\n")
-    return {"word": hyperparameters.get("word", "hello")}
+    return {"word": hyperparameters.get("word", "hello"), "fail": hyperparameters.get("fail")}
 
 
 def save(model, model_dir):
+    if model["fail"] == "save":
+        raise ValueError("the story is not saved")
     with open(os.path.join(model_dir, "model.json"), "w") as file:
         json.dump(model, file)
 
 
 def model_fn(model_dir):
+    time.sleep(float(os.environ.get("STORY_LOAD_SECONDS", 0)))
     with open(os.path.join(model_dir, "model.json")) as file:
-        return json.load(file)
+        model = json.load(file)
+    if model.get("fail") == "model_fn":
+        raise ValueError("the story is not found")
+    return model
 
 
 def transform_fn(model, data, content_type, accept):
-    if "break" in data:
+    told = json.loads(data)
+    if told == "break" or (isinstance(told, dict) and "break" in told):
         raise ValueError("cannot transform this")
-    return json.dumps({"word": model["word"], "got": json.loads(data)}), accept
+    if told == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if isinstance(told, dict) and "sleep" in told:
+        time.sleep(told["sleep"])
+    return json.dumps({"word": model["word"], "got": told}), accept
