@@ -21,7 +21,8 @@ RAISES = """
         if data in kinds:
             raise kinds[data](2 if data == "shape" else "a/b")
         return {"text": ("x", "text/plain"), "bytes": (b"\\xff", "a/b"),
-                "list": (["a", b"b"], "a/b"), "alone": "body", "three": (1, 2, 3), "number": (1, "a/b"),
+                "list": (["a", b"b"], "a/b"), "alone": "body",
+                "three": (1, 2, 3), "number": (1, "a/b"),
                 "header": ("x", "a/b\\r\\nEvil: 1"), "none": (None, "a/b")}[data]
 """
 

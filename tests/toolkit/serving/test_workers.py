@@ -226,8 +226,11 @@ def test_nothing_is_left_when_the_server_ends(world: World) -> None:
 def test_workers_and_template_die_with_a_server_that_is_killed(world: World) -> None:
     served = world.serve(ECHO, workers=2)
     worker_pids(served, 2)
-    busy = threading.Thread(target=lambda: pytest.raises(OSError, served.invoke, {"sleep": 60}))
-    busy.start()
+    client = served.connect()
+    client.sendall(
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 13\r\n\r\n{"sleep": 60}'
+    )
     time.sleep(0.2)
     tree = children(served.process.pid)
     served.process.kill()
@@ -235,7 +238,7 @@ def test_workers_and_template_die_with_a_server_that_is_killed(world: World) -> 
 
     assert len(tree) == 3
     wait_until(lambda: not any(is_alive(pid) for pid in tree), "all processes to end")
-    busy.join()
+    client.close()
 
 
 def test_a_worker_whose_child_holds_its_socket_is_missed_all_the_same(world: World) -> None:

@@ -21,6 +21,7 @@ from sagedock_toolkit.http_requests import (
     parse_head,
 )
 from sagedock_toolkit.pool import WorkerPool
+from sagedock_toolkit.reading import Receiver
 
 HEAD_SECONDS = 30.0
 """A client has this long from the first byte of a head to its last (408)."""
@@ -105,7 +106,7 @@ def _remembering(rules: ServerRules) -> Callable[[bytes], Parsed]:
     return parse_short_from_memory
 
 
-class Connection(asyncio.Protocol):
+class Connection(Receiver):
     """One client. It is itself the `Job` that the pool carries, since it has one at a time."""
 
     __slots__ = (

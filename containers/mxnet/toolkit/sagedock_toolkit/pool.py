@@ -11,6 +11,7 @@ from collections import deque
 from typing import Callable, Protocol
 
 from sagedock_toolkit.frames import ANSWER, ANSWERED, READY, REQUEST
+from sagedock_toolkit.reading import Receiver
 
 _SMALL = 64 * 1024
 """Frames up to this many bytes are joined and written at once."""
@@ -36,7 +37,7 @@ class Job(Protocol):
         """The worker had the request longer than it may, and was ended."""
 
 
-class WorkerLink(asyncio.Protocol):
+class WorkerLink(Receiver):
     """The acceptor's end of the socket pair to one worker."""
 
     def __init__(self, pool: WorkerPool, forked: bool) -> None:

@@ -38,6 +38,7 @@ _STUCK_SHARE = 0.01
 _LONGEST_PAUSE = 10.0
 _SOCKET_BUFFER = 1 << 20
 _GONE_WITHOUT_EOF_SECONDS = 0.2
+_KILLED_WITHIN_SECONDS = 2.0
 
 
 class Workers:
@@ -124,7 +125,8 @@ class Workers:
         elif word == b"unloadable":
             self._unloadable()
         else:
-            log.info("Workers are not forked: %s.", word.decode("utf-8", "replace"))
+            reason = word.decode("utf-8", "replace").partition(": ")[2]
+            log.info("Workers are not forked: %s.", reason)
             template, self._template = self._template, None
             if template is not None:
                 self._employ(template)
@@ -241,8 +243,12 @@ class Workers:
         deadline = loop.time() + patience
         while leaving.intersection(parentage.children()) and loop.time() < deadline:
             await asyncio.sleep(0.005)
-        for pid in parentage.children():
-            os.kill(pid, signal.SIGKILL)
+        deadline = loop.time() + _KILLED_WITHIN_SECONDS
+        while parentage.children() and loop.time() < deadline:
+            # Again and again: those of a process that ends now become ours only then.
+            for pid in parentage.children():
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.005)
 
 
 class TemplateLink(asyncio.Protocol):

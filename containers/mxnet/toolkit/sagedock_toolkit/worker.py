@@ -7,10 +7,9 @@ worker
 template
     load the user's code, then fork such a worker for every socket that comes over DESCRIPTOR.
 
-MXNet 1.9.1 survives a fork before the first forward, but not reliably after one, so the template
-loads and never predicts. What the user's `model_fn` leaves behind can make forking unsafe too: a
-thread does not exist in the child, and an open connection or file is shared by all children. Then
-the template says so and works as a worker itself.
+The template loads and never predicts. What the user's `model_fn` leaves behind can make forking
+unsafe: a thread does not exist in the child, and an open connection or file is shared by all
+children. Then the template says so and works as a worker itself.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import gc
 import importlib
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -176,7 +176,22 @@ def _why_not_fork(before: dict[str, str]) -> str:
     opened = sorted({name for number, name in after.items() if before.get(number) != name})
     if opened:
         return "model_fn left open: " + ", ".join(opened)
+    if os.environ.get("OMP_NUM_THREADS") != "1" and _has_openmp():
+        # Seen with MXNet 1.9.1 and two OpenMP threads: with the NaiveEngine the child waits for
+        # ever for threads that only its parent has.
+        return "several OpenMP threads do not survive it (OMP_NUM_THREADS is {})".format(
+            os.environ.get("OMP_NUM_THREADS")
+        )
     return ""
+
+
+def _has_openmp() -> bool:
+    """Whether an OpenMP library is loaded: GNU's, LLVM's or Intel's."""
+    try:
+        with open("/proc/self/maps") as file:
+            return bool(re.search(r"/lib(g|i)?omp", file.read()))
+    except OSError:
+        return True
 
 
 def _load() -> Handler | None:
