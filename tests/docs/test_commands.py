@@ -45,16 +45,18 @@ def place(fence: Fence) -> str:
 
 
 def run(text: str, folder: Path, frameworks: Path) -> subprocess.CompletedProcess[str]:
-    """The bash script in `folder`, which looks like a checkout."""
+    """The bash script in `folder`, which looks like a checkout; with the user's way to package
+    indexes and Pythons, and none of the user's AWS files."""
     (folder / "examples").symlink_to(ROOT / "examples")
-    path = [str(Path(sys.executable).parent), *([AWS] if AWS else []), "/usr/bin", "/bin"]
+    programs = [str(Path(sys.executable).parent), *([AWS] if AWS else []), os.environ["PATH"]]
     environment = {
-        "PATH": os.pathsep.join(path),
-        "HOME": str(folder),
+        **os.environ,
+        "PATH": os.pathsep.join(programs),
+        "AWS_CONFIG_FILE": str(folder / "no-aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-aws-credentials"),
         "SAGEDOCK_HOME": str(folder / "home"),
         "SAGEDOCK_FRAMEWORKS": str(frameworks),
         "SAGEDOCK_PORT": "0",
-        "LANG": "C.UTF-8",
     }
     command = ["bash", "-c", text]
     return subprocess.run(

@@ -94,3 +94,13 @@ def test_every_fence_says_what_it_is(page: Path) -> None:
         f"line {f.line}: {f.language!r}" for f in fences(page) if f.language not in LANGUAGES
     ]
     assert not unknown
+
+
+def test_what_enforces_a_rule_exists() -> None:
+    told = text_of(ROOT / "CONTRIBUTING.md")
+    tests = text_of(*(ROOT / "tests").rglob("test_*.py"))
+    names = re.findall(r"`(test_\w+)`", told)
+    places = re.findall(r"`(tests/[\w./]+)`", told)
+    assert names
+    assert [name for name in names if f"def {name}(" not in tests] == []
+    assert [place for place in places if not (ROOT / place).exists()] == []
