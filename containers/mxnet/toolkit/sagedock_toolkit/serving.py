@@ -119,6 +119,7 @@ class Server:
         )  # fmt: skip
         self._workers.on_fatal = self._end
         self._ended = asyncio.Event()
+        self._failed = False
 
     async def run(self, listener: socket.socket) -> None:
         """Serve until SIGTERM, or until user code that cannot be loaded ends the server."""
@@ -132,7 +133,8 @@ class Server:
         await self._ended.wait()
         server.close()
         self._acceptor.stop()
-        deadline = self._loop.time() + GRACE_SECONDS
+        # Without workers nobody will answer what is waiting: the service's /ping, above all.
+        deadline = self._loop.time() + (0 if self._failed else GRACE_SECONDS)
         while self._acceptor.is_answering and self._loop.time() < deadline:
             await asyncio.sleep(0.02)
         sweeping.cancel()
@@ -141,6 +143,7 @@ class Server:
     def _end(self, reason: str) -> None:
         if reason:
             log.error(reason)
+            self._failed = True
         self._ended.set()
 
     async def _sweep(self) -> None:
