@@ -68,6 +68,8 @@ class Home:
                 "`sagedock run`, or name another home with --home."
             ) from None
         self._lock = lock
+        # An emulator that was killed could not take its address away.
+        (self.folder / "address.json").unlink(missing_ok=True)
         self._check_layout()
 
     def announce(self, url: str) -> None:
@@ -81,13 +83,14 @@ class Home:
         try:
             told = json.loads((self.folder / "address.json").read_text(encoding="utf-8"))
             address = Address(told["url"], told["pid"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return address if self._is_held() else None
 
     def close(self) -> None:
-        (self.folder / "address.json").unlink(missing_ok=True)
+        """Give it back; nothing happens to a home that is another's."""
         if self._lock is not None:
+            (self.folder / "address.json").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 

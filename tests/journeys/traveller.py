@@ -85,7 +85,10 @@ class Traveller:
         return job
 
     def job_log(self, name: str) -> list[str]:
-        return log_of(self.logs, JOBS, f"{name}/")
+        try:
+            return log_of(self.logs, JOBS, f"{name}/")
+        except self.logs.exceptions.ResourceNotFoundException:
+            return []  # no job has printed anything yet
 
     # --- hosting ------------------------------------------------------------------------------
 
