@@ -105,14 +105,6 @@ def test_plain_python_takes_no_tag_it_would_not_honour() -> None:
         resolve("sagedock/python:3.6")
 
 
-def test_python_2_is_explained_in_one_sentence_and_python_3_is_not() -> None:
-    note = resolve(f"{OLD}/sagemaker-mxnet:1.2-gpu-py2").note
-
-    assert note is not None
-    assert "sagemaker-mxnet:1.2-gpu-py2 asks for Python 2" in note
-    assert resolve(f"{OLD}/sagemaker-mxnet:1.2-gpu-py3").note is None
-
-
 def test_parsing_tells_what_an_unknown_name_says_too() -> None:
     asked = ImageReference.parse(f"{DLC}/tensorflow-inference:2.3-gpu")
 

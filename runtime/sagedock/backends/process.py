@@ -63,8 +63,6 @@ class ProcessBackend:
 
     def prepare(self, image: str, tell: Tell) -> None:
         reference = resolve(image)
-        if reference.note:
-            tell(reference.note)
         self._frameworks.ensure(reference.framework, tell)
 
     def start(self, spec: RunSpec) -> Run:

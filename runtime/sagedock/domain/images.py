@@ -131,17 +131,6 @@ class ImageReference:
     def is_python2(self) -> bool:
         return self.python in ("py2", "py27")
 
-    @property
-    def note(self) -> str | None:
-        """One sentence for the user's log where what runs is not what was asked for."""
-        if not self.is_python2 or not self.framework:
-            return None
-        return (
-            f"{self.repository}:{self.tag} asks for Python 2, and there is Python 3 only: the "
-            "script runs on Python 3 as it is. What only Python 2 takes (print statements, integer "
-            "division with /) fails here."
-        )
-
 
 def resolve(image: str) -> ImageReference:
     """The reference of an image that a family stands for; raises ImageNotFound otherwise, naming

@@ -256,7 +256,7 @@ def test_python_2_code_fails_with_its_own_error_and_an_explanation(legacy: Job) 
     assert ended.code == 1
     assert "SyntaxError: Missing parentheses" in ended.failure
     assert "This is Python 2 code" in ended.failure
-    assert "A py2 image was asked for. There is none" in ended.log
+    assert "A Python 2 image was asked for" in ended.log
 
 
 def test_integer_division_is_explained(legacy: Job) -> None:

@@ -20,7 +20,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True)
     if asked_for_python_2():
-        tell(f"A py2 image was asked for. There is none: it runs on {platform.python_version()}.")
+        tell(
+            "A Python 2 image was asked for, and there is Python 3 only: the script runs as it is on "
+            f"{platform.python_version()}. What only Python 2 takes (print statements, integer "
+            "division with /) fails here."
+        )
     paths = Paths.read()
     version = framework_version()
     contract = Contract.of_version(version) if version else contract_by_script(paths)
