@@ -21,8 +21,8 @@ def main() -> None:
         getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True)
     if asked_for_python_2():
         tell(
-            "A Python 2 image was asked for, and there is Python 3 only: the script runs as it is on "
-            f"{platform.python_version()}. What only Python 2 takes (print statements, integer "
+            "A Python 2 image was asked for, and there is Python 3 only: the script runs on "
+            f"{platform.python_version()} as it is. What only Python 2 takes (print statements, integer "
             "division with /) fails here."
         )
     paths = Paths.read()
