@@ -1,7 +1,7 @@
 """sagedock: Amazon SageMaker training and hosting on your own machine.
 
-    with sagedock.Emulator() as dock:
-        sagemaker = boto3.client("sagemaker", **dock.client_kwargs)
+with sagedock.Emulator() as dock:
+    sagemaker = boto3.client("sagemaker", **dock.client_kwargs)
 """
 
 from __future__ import annotations

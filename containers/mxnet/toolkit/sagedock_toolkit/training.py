@@ -22,8 +22,8 @@ def main() -> None:
     if asked_for_python_2():
         tell(
             "A Python 2 image was asked for, and there is Python 3 only: the script runs on "
-            f"{platform.python_version()} as it is. What only Python 2 takes (print statements, integer "
-            "division with /) fails here."
+            f"{platform.python_version()} as it is. What only Python 2 takes (print statements, "
+            "integer division with /) fails here."
         )
     paths = Paths.read()
     version = framework_version()
