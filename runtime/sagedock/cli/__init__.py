@@ -7,24 +7,25 @@ import sys
 from typing import Any
 
 import click
+import click.shell_completion
 
 from sagedock import __version__
 from sagedock.errors import SagedockError
 
-COMMANDS = (
-    "serve",
-    "run",
-    "env",
-    "status",
-    "logs",
-    "invoke",
-    "images",
-    "operations",
-    "doctor",
-    "reset",
-    "completion",
-)
-"""In the order in which a new user needs them."""
+COMMANDS = {
+    "serve": "Start the emulator: one process, one port, until Ctrl-C.",
+    "run": "Run COMMAND with its AWS calls led to the emulator.",
+    "env": "Print the lines that lead this shell's AWS clients to the emulator.",
+    "status": "Show the emulator's address, its newest training jobs and its endpoints.",
+    "logs": "Print the log of the training job or endpoint NAME.",
+    "invoke": "Send FILE to ENDPOINT and print the answer.",
+    "images": "List the image families and their environments.",
+    "operations": "List the AWS operations that sagedock emulates.",
+    "doctor": "Check Python, disk, port, proxy and CA, GPU and framework environments.",
+    "reset": "Delete all jobs, endpoints, buckets and logs of the home.",
+    "completion": "Print the completion script of SHELL.",
+}
+"""In the order in which a new user needs them, with what --help says of each."""
 
 
 class _Commands(click.Group):
@@ -38,6 +39,21 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"sagedock.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """click's own would load every command for its first line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """The same, when Tab is pressed."""
+        return [
+            click.shell_completion.CompletionItem(name, help=told)
+            for name, told in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

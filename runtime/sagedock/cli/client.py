@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
-import click
 from botocore.config import Config
 
 from sagedock.client_environment import FAKE_KEY, FAKE_SECRET
 from sagedock.errors import StartupError
-from sagedock.home import Home
-from sagedock.settings import Settings
-
-home_option = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The emulator's home (SAGEDOCK_HOME; default ~/.sagedock).",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value, for machines.")
-
-
-def running_url(settings: Settings) -> str | None:
-    """AWS_ENDPOINT_URL where it is set, else the address of the home's running emulator."""
-    if os.environ.get("AWS_ENDPOINT_URL"):
-        return os.environ["AWS_ENDPOINT_URL"]
-    address = Home(settings.home).address()
-    return address.url if address else None
-
-
-def required_url(settings: Settings) -> str:
-    """Raises StartupError with the way out when no emulator runs."""
-    url = running_url(settings)
-    if url is None:
-        raise StartupError(
-            f"no emulator runs on the home {settings.home}. Start one: sagedock serve"
-        )
-    return url
 
 
 def aws_client(service: str, url: str, region: str) -> Any:
-    """A botocore client of the emulator at `url`."""
+    """A botocore client of the emulator at `url`. Raises StartupError when nothing answers there:
+    AWS_ENDPOINT_URL may be left over in a shell."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=5).close()
+    except OSError as error:
+        raise StartupError(
+            f"no emulator answers at {url} ({error.strerror or error}). Start one: sagedock serve; "
+            "where AWS_ENDPOINT_URL is left over from before: unset AWS_ENDPOINT_URL"
+        ) from error
     return botocore.session.Session().create_client(
         service,
         endpoint_url=url,

@@ -18,7 +18,7 @@ import click
 from sagedock import __version__
 from sagedock.backends.frameworks import Frameworks
 from sagedock.backends.interpreters import find_interpreter
-from sagedock.cli.client import home_option, json_option
+from sagedock.cli.address import home_option, json_option
 from sagedock.errors import SagedockError
 from sagedock.home import Home
 from sagedock.settings import Settings

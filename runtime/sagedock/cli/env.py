@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sagedock.cli.client import home_option, json_option, required_url
+from sagedock.cli.address import home_option, json_option, required_url
 from sagedock.client_environment import Variable, client_variables
 from sagedock.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from sagedock.backends.frameworks import Frameworks, FrameworkStatus
-from sagedock.cli.client import home_option, json_option
+from sagedock.cli.address import home_option, json_option
 from sagedock.domain.images import FAMILIES, ImageFamily
 from sagedock.settings import Settings
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from botocore.exceptions import ClientError
 from PIL import Image, UnidentifiedImageError
 
-from sagedock.cli.client import aws_client, home_option, required_url
+from sagedock.cli.address import home_option, required_url
+from sagedock.cli.client import aws_client
 from sagedock.errors import SagedockError
 from sagedock.settings import Settings
 

@@ -11,7 +11,8 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError
 
-from sagedock.cli.client import aws_client, home_option, json_option, required_url
+from sagedock.cli.address import home_option, json_option, required_url
+from sagedock.cli.client import aws_client
 from sagedock.errors import SagedockError
 from sagedock.settings import Settings
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from sagedock.cli.client import json_option
+from sagedock.cli.address import json_option
 from sagedock.emulator import emulated_operations
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sagedock.cli.client import home_option
+from sagedock.cli.address import home_option
 from sagedock.home import Home
 from sagedock.settings import Settings
 

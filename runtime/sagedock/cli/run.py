@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from sagedock.cli.client import home_option, running_url
+import sagedock
+from sagedock.cli.address import home_option, running_url
 from sagedock.client_environment import applied, client_variables
-from sagedock.emulator import Emulator
 from sagedock.errors import StartupError
 from sagedock.settings import Settings
 
@@ -42,7 +42,8 @@ def _emulator(settings: Settings) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    with Emulator(settings.model_copy(update={"port": 0})) as started:
+    # By this name it is imported only now: with an emulator running, a command starts at once.
+    with sagedock.Emulator(settings.model_copy(update={"port": 0})) as started:
         click.echo(f"sagedock: started an emulator at {started.url} for this command", err=True)
         yield started.url
 

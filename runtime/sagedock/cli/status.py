@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from sagedock.cli.client import aws_client, home_option, json_option, running_url
+from sagedock.cli.address import home_option, json_option, running_url
+from sagedock.cli.client import aws_client
 from sagedock.settings import Settings
 
 
