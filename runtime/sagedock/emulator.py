@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -77,13 +79,19 @@ class Emulator:
     """SageMaker on this machine. Use it as a context manager, or `start` and `stop` it.
 
     Without `settings` they are read from SAGEDOCK_* variables; keyword arguments win over them
-    (`Emulator(home=…, port=…)`). The port is a free one unless it is named.
+    (`Emulator(home=…, port=…)`). Unless they are named, the port is a free one and the home a
+    temporary folder that is deleted at the end; framework environments are those of `sagedock
+    serve`, since they take long to build and hold nothing of a job's.
     """
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if settings is None:
             overrides.setdefault("port", 0)
             settings = Settings.read(**overrides)
+            if overrides.get("home") is None and not os.environ.get("SAGEDOCK_HOME"):
+                self._temporary = tempfile.TemporaryDirectory(prefix="sagedock-")
+                settings = settings.model_copy(update={"home": Path(self._temporary.name)})
         elif overrides:
             raise TypeError("give either Settings or keyword arguments")
         self.settings = settings
@@ -191,6 +199,8 @@ class Emulator:
             self._store.close()
             self._store = None
         self.home.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def _listen(self) -> Server:
         """The HTTP face, from the wire down to the services."""

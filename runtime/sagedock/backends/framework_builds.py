@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from sagedock.backends.base import Tell
 from sagedock.backends.interpreters import bundled_pip
+from sagedock.backends.package_index import uv_variables
 from sagedock.backends.recipes import RECIPES, requirements
 from sagedock.backends.toolkit_copy import ToolkitSource
 from sagedock.errors import RunFailedToStart
@@ -110,7 +112,7 @@ class Build:
             self._uv("pip", "install", *python, "--offline", "--no-index", "--no-deps", str(wheel))
 
     def _uv(self, *arguments: str) -> None:
-        """Run uv under the user's own configuration, telling what it tells."""
+        """Run uv under the user's own configuration, pip's included, telling what it tells."""
         # In a folder of ours: uv reads the pyproject.toml and uv.toml of where it runs.
         command = (str(self.uv), "--color", "never", *arguments)
         lines = []
@@ -121,6 +123,7 @@ class Build:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
+            env={**os.environ, **uv_variables(os.environ, Path.home())},
             pass_fds=(self.lock,),
         ) as process:
             assert process.stderr is not None
@@ -132,8 +135,8 @@ class Build:
             last = " | ".join(filter(None, lines[-_LAST_LINES:]))
             raise RunFailedToStart(
                 f"uv could not make the {self.framework.family} environment; it needs a package "
-                "index that it can reach (uv.toml or UV_* variables name another; uv does not read "
-                f"pip's configuration). uv said: {last}"
+                "index that it can reach (pip's configuration, uv.toml or UV_* variables name "
+                f"another). uv said: {last}"
             )
 
     def _probe(self) -> None:

@@ -18,6 +18,7 @@ from sagedock.backends.base import RunSpec
 from sagedock.backends.framework_builds import Framework
 from sagedock.backends.ports import LOOPBACK
 from sagedock.backends.process_runs import MARK, OWN_FOLDER
+from sagedock.backends.package_index import uv_variables
 from sagedock.domain.images import ImageReference
 
 OPT_ML = "/opt/ml"
@@ -113,6 +114,7 @@ def _package_indexes(environment: Mapping[str, str], home: Path) -> dict[str, st
         for name, value in environment.items()
         if name.startswith(_INDEX_PREFIXES) or name in (*_PROXIES, *_CERTIFICATES)
     }
+    kept.update(uv_variables(environment, home))
     config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     for name, file in (
         ("PIP_CONFIG_FILE", config / "pip" / "pip.conf"),

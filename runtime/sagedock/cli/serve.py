@@ -36,7 +36,7 @@ from sagedock.settings import DEFAULT_PORT, Settings
 def command(verbose: bool, **flags: Any) -> None:
     """Start the emulator: one process, one port, until Ctrl-C.
 
-    Every option is also a variable SAGEDOCK_NAME; `sagedock doctor` lists them all.
+    Every option is also a variable SAGEDOCK_NAME; `sagedock doctor --settings` lists them.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
