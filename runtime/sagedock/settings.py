@@ -65,9 +65,7 @@ class Settings(BaseModel):
     )
 
     @classmethod
-    def read(
-        cls, environment: Mapping[str, str] | None = None, **overrides: Any
-    ) -> Settings:
+    def read(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
         """Settings from SAGEDOCK_* of `environment` (default: the process's own), over which
         `overrides` win where they are not None. Raises StartupError naming the bad variable."""
         environment = os.environ if environment is None else environment
