@@ -15,7 +15,8 @@
     ├── RunFailedToStart          the backend could not start a run
     └── StartupError              the emulator cannot start; one sentence for the user
 
-Services and everything below them raise; the gateway alone turns a ServiceError into an HTTP answer.
+Services and everything below them raise; the gateway alone turns a ServiceError into an HTTP
+answer.
 """
 
 from __future__ import annotations

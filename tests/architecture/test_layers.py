@@ -35,8 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "domain", "store", "backends", "lifecycle", "services", "aws", "server", "home",
         "client_environment", "errors", "settings",
     },
-    "cli": {"emulator", "backends", "domain", "home", "client_environment", "services", "server", "errors",
-            "settings"},
+    "cli": {
+        "emulator", "backends", "domain", "home", "client_environment", "services", "server",
+        "errors", "settings",
+    },
 }  # fmt: skip
 """Room → rooms below it. A room may always import itself, and the package's own __version__."""
 

@@ -17,7 +17,7 @@ def train(hyperparameters, channel_input_dirs, model_dir, output_data_dir, **oth
         files = [os.path.join(d, f) for d, _, fs in os.walk(folder) for f in fs]
         logging.info("channel %s: %s", name, sorted(os.path.relpath(f, folder) for f in files))
     for number in range(int(hyperparameters.get("lines", 0))):
-        print("line %d loss=%.2f" % (number, 1.0 / (number + 1)))
+        print(f"line {number} loss={1.0 / (number + 1):.2f}")
     time.sleep(hyperparameters.get("seconds", 0))
     if hyperparameters.get("fail") in (True, "train"):
         raise ValueError("the story ends badly")

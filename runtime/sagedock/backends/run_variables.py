@@ -16,9 +16,9 @@ from pathlib import Path
 
 from sagedock.backends.base import RunSpec
 from sagedock.backends.framework_builds import Framework
+from sagedock.backends.package_index import uv_variables
 from sagedock.backends.ports import LOOPBACK
 from sagedock.backends.process_runs import MARK, OWN_FOLDER
-from sagedock.backends.package_index import uv_variables
 from sagedock.domain.images import ImageReference
 
 OPT_ML = "/opt/ml"
