@@ -213,25 +213,34 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.stop()
 
 
-@pytest.fixture(scope="module", params=[LEGACY, EARLY, MODERN])
-def any_echo(request: pytest.FixtureRequest, shared_world: World) -> Served:
+@pytest.fixture(scope="session")
+def echo_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The echo servers, which all files ask."""
+    world = World(tmp_path_factory.mktemp("echo"))
+    yield world
+    world.stop()
+
+
+@pytest.fixture(params=["legacy_echo", "early_echo", "modern_echo"])
+def any_echo(request: pytest.FixtureRequest) -> Served:
     """The echo script, in each generation."""
-    return shared_world.serve(ECHO, request.param, workers=2)
+    served: Served = request.getfixturevalue(request.param)
+    return served
 
 
-@pytest.fixture(scope="module")
-def legacy_echo(shared_world: World) -> Served:
-    return shared_world.serve(ECHO, LEGACY, workers=2)
+@pytest.fixture(scope="session")
+def legacy_echo(echo_world: World) -> Served:
+    return echo_world.serve(ECHO, LEGACY, workers=2)
 
 
-@pytest.fixture(scope="module")
-def early_echo(shared_world: World) -> Served:
-    return shared_world.serve(ECHO, EARLY, workers=2)
+@pytest.fixture(scope="session")
+def early_echo(echo_world: World) -> Served:
+    return echo_world.serve(ECHO, EARLY, workers=2)
 
 
-@pytest.fixture(scope="module")
-def modern_echo(shared_world: World) -> Served:
-    return shared_world.serve(ECHO, MODERN, workers=2)
+@pytest.fixture(scope="session")
+def modern_echo(echo_world: World) -> Served:
+    return echo_world.serve(ECHO, MODERN, workers=2)
 
 
 @pytest.fixture(scope="session")

@@ -240,6 +240,21 @@ def test_a_path_that_is_not_served_is_a_404_in_json(modern_echo: Served) -> None
     assert modern_echo.request("GET", "/invocations").status == 405
 
 
+def test_a_model_of_another_name_is_a_404(modern_echo: Served) -> None:
+    reply = modern_echo.request("POST", "/invocations?model_name=other", "[1]", JSON)
+    own = modern_echo.request("POST", "/invocations?model_name=model", "[1]", JSON)
+
+    assert (reply.status, reply.json["type"]) == (404, "ModelNotFoundException")
+    assert own.status == 200
+
+
+def test_a_script_that_exits_on_import_leaves_the_server_up(world: World) -> None:
+    served = world.serve("import sys\nsys.exit('bye')")
+
+    assert served.invoke([1]).status == 503
+    assert "SystemExit: bye" in served.log
+
+
 def test_ping_says_its_status_in_json(modern_echo: Served) -> None:
     reply = modern_echo.request("GET", "/ping")
 

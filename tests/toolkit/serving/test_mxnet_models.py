@@ -1,4 +1,4 @@
-"""Default handlers with real MXNet models; SAGEDOCK_TEST_MXNET_PYTHON names a Python that has it."""
+"""Default handlers with real MXNet models, run by the Python of SAGEDOCK_TEST_MXNET_PYTHON."""
 
 from __future__ import annotations
 

@@ -142,11 +142,35 @@ def test_without_its_template_a_server_goes_on(world: World) -> None:
 @pytest.mark.parametrize(("version", "status"), [(LEGACY, 504)])
 def test_a_hung_worker_is_ended_and_replaced(world: World, version: str, status: int) -> None:
     served = world.serve(ECHO, version, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")
+    served.invoke([1])
     hung = InFlight(served, {"sleep": 60})
 
     assert served.invoke([1]).status == 200
     assert hung.result().status == status
     assert "took longer than 1 s" in served.log
+
+
+def test_a_worker_that_hangs_in_its_first_request_after_the_fork_ends_forking(
+    world: World,
+) -> None:
+    served = world.serve(ECHO, LEGACY, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")
+
+    assert served.invoke({"sleep": 60}).status == 504
+    assert "hangs since its fork; workers are spawned from now on" in served.log
+    assert served.invoke([1]).status == 200
+
+
+def test_a_busy_first_request_is_not_taken_for_one_that_hangs(world: World) -> None:
+    script = """
+        def model_fn(model_dir): return None
+        def transform_fn(m, d, c, a):
+            while True: pass
+    """
+    served = world.serve(script, LEGACY, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")
+
+    assert served.invoke([1]).status == 504
+    assert "took longer than 1 s" in served.log
+    assert "hangs" not in served.log
 
 
 def test_a_full_queue_is_a_503_in_script_mode(world: World) -> None:

@@ -1,42 +1,19 @@
 """The HTTP side of the model server: one asyncio protocol, no user code, no numpy.
 
-It answers /ping itself, gathers each request of /invocations whole (so that a slow client holds no
-worker), hands it to the pool, and passes the worker's answer on. Requests of one connection are
-answered one after the other, in order; what a client sends ahead waits.
+It answers /ping itself, hands each request of /invocations to the pool, and passes the worker's
+answer on. What happens on one connection is `connection`'s part.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from functools import lru_cache
-from typing import Callable, Optional, Tuple
 
-from sagedock_toolkit.answers import Answer, ServerRules, closing
-from sagedock_toolkit.http_requests import (
-    HEAD_LIMIT,
-    BadRequest,
-    ChunkedBody,
-    RequestHead,
-    parse_head,
-)
+from sagedock_toolkit.answers import ServerRules
+from sagedock_toolkit.connection import Connection, Parsed
+from sagedock_toolkit.http_requests import parse_head
 from sagedock_toolkit.pool import WorkerPool
-from sagedock_toolkit.reading import Receiver
 
-HEAD_SECONDS = 30.0
-"""A client has this long from the first byte of a head to its last (408)."""
-
-BODY_SECONDS = 60.0
-"""A client may pause this long within a body (408), as nginx allows by default."""
-
-LINGER_SECONDS = 5.0
-"""After a refusal in mid-request, what still comes is thrown away this long: closing at once would
-reset the connection, and the client might lose the answer."""
-
-_AHEAD = 64 * 1024
-"""Bytes that a client may send ahead of its answer before reading from it is paused."""
-
-Parsed = Tuple[RequestHead, bytes, Optional[Answer]]
+_REMEMBERED_BYTES = 2048
 
 
 class Acceptor:
@@ -48,14 +25,27 @@ class Acceptor:
         self.workers = workers
         self.connections: set[Connection] = set()
         self.is_stopping = False
-        self.time = pool.time
-        self.parse = _remembering(rules)
+        self._remembered = lru_cache(maxsize=512)(self._parse)
         self._held: list[Connection] = []
         pool.on_ready = self._worker_is_ready
 
     def connect(self) -> Connection:
         """The protocol factory."""
         return Connection(self)
+
+    def time(self) -> float:
+        return self.pool.time()
+
+    def parse(self, raw: bytes) -> Parsed:
+        """Read a head, from memory where a client sends the same bytes again.
+
+        Raises BadRequest.
+        """
+        return self._remembered(raw) if len(raw) <= _REMEMBERED_BYTES else self._parse(raw)
+
+    def _parse(self, raw: bytes) -> Parsed:
+        head = parse_head(raw)
+        return head, self.rules.meta(head).encode(), self.rules.refusal(head)
 
     def ping(self, connection: Connection) -> None:
         """Answer /ping, in the older generations not before the first worker has loaded.
@@ -70,8 +60,8 @@ class Acceptor:
 
     @property
     def is_answering(self) -> bool:
-        """A client still waits for an answer, or for the rest of one."""
-        return any(connection.is_busy for connection in self.connections)
+        """A client is sending a request, or waits for an answer or for the rest of one."""
+        return not all(connection.is_idle for connection in self.connections)
 
     def stop(self) -> None:
         """No further requests: idle connections are closed, the others after their answer."""
@@ -80,8 +70,8 @@ class Acceptor:
             connection.close_if_idle()
 
     def sweep(self) -> None:
-        """Give up on clients that are too slow; to be called about once a second."""
-        now = self.time()
+        """Give up on clients that are too slow; to be called every tenth of a second."""
+        now = self.pool.time()
         for connection in list(self.connections):
             connection.check_patience(now)
 
@@ -89,268 +79,3 @@ class Acceptor:
         held, self._held = self._held, []
         for connection in held:
             self.ping(connection)
-
-
-def _remembering(rules: ServerRules) -> Callable[[bytes], Parsed]:
-    """Reading a head depends on nothing but its bytes, and a client sends the same ones again."""
-
-    def parse(raw: bytes) -> Parsed:
-        head = parse_head(raw)
-        return head, rules.meta(head).encode(), rules.refusal(head)
-
-    remembered = lru_cache(maxsize=512)(parse)
-
-    def parse_short_from_memory(raw: bytes) -> Parsed:
-        return remembered(raw) if len(raw) <= 2048 else parse(raw)
-
-    return parse_short_from_memory
-
-
-class Connection(Receiver):
-    """One client. It is itself the `Job` that the pool carries, since it has one at a time."""
-
-    __slots__ = (
-        "_acceptor", "_ahead", "_chunked", "_closing", "_deadline", "_eof", "_head",
-        "_lingering", "_missing", "_outgoing", "_paused", "_pool", "_reading_paused", "_transport",
-        "body", "body_length", "is_busy", "meta",
-    )  # fmt: skip
-
-    def __init__(self, acceptor: Acceptor) -> None:
-        self.meta = b""
-        self.body: list[bytes] = []
-        self.body_length = 0
-        self._acceptor = acceptor
-        self._pool = acceptor.pool
-        self._transport: asyncio.Transport | None = None
-        self._head: RequestHead | None = None  # the request that is being read or answered
-        self.is_busy = False  # read to its end, not yet answered
-        self._ahead = b""  # bytes of a head that is not complete, or sent ahead of the answer
-        self._missing = 0
-        self._chunked: ChunkedBody | None = None
-        self._outgoing: deque[bytes] = deque()
-        self._paused = False
-        self._reading_paused = False
-        self._closing = False  # after the answer under way
-        self._lingering = False
-        self._eof = False
-        self._deadline = 0.0  # 0: nothing is expected of the client
-
-    # ---- reading
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._acceptor.connections.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._lingering:
-            return
-        if self.is_busy:
-            self._keep_ahead(data)
-            return
-        try:
-            if self._head is None:
-                self._read_head(self._ahead + data if self._ahead else data)
-            else:
-                self._read_body(data)
-        except BadRequest as error:
-            self._refuse(error)
-
-    def _read_head(self, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n") + 4
-        if end == 3 or end > HEAD_LIMIT:
-            self._wait_for_head(data)
-            return
-        head, meta, refusal = self._acceptor.parse(data[:end])
-        self._head = head
-        self._ahead = b""
-        self._deadline = 0.0
-        if refusal is not None or head.path == "/ping":
-            # A body that nobody reads is not worth keeping the connection for.
-            self._lingering = head.length != 0
-            self._closing = self._lingering or not head.keep_alive
-            self.is_busy = True
-            self._ahead = data[end:]
-            if refusal is not None:
-                self.answer(refusal)
-            else:
-                self._acceptor.ping(self)
-            return
-        self.meta = meta
-        limit = self._acceptor.rules.body_limit
-        if limit is not None and head.length is not None and head.length > limit:
-            raise BadRequest(f"The body is larger than {limit} bytes.", 413)
-        self._closing = not head.keep_alive
-        rest = data[end:]
-        if head.length == len(rest):  # the whole request came in one piece
-            self.body = [rest]
-            self.body_length = head.length
-            self.is_busy = True
-            self._pool.submit(self)
-            return
-        self._begin_body(head, limit, rest)
-
-    def _wait_for_head(self, data: bytes) -> None:
-        if len(data) > HEAD_LIMIT:
-            raise BadRequest(f"Request line and headers exceed {HEAD_LIMIT} bytes.", 431)
-        # One empty line before a request is forgiven (RFC 9112, 2.2), bare line feeds are not.
-        data = data[2:] if data.startswith(b"\r\n") else data
-        if data.startswith(b"\n") or b"\n\n" in data:
-            raise BadRequest("Lines of a request end with CRLF.")
-        self._ahead = data
-        if not self._deadline and data:
-            self._deadline = self._acceptor.time() + HEAD_SECONDS
-
-    def _begin_body(self, head: RequestHead, limit: int | None, rest: bytes) -> None:
-        self.body = []
-        if head.length is None:
-            self._chunked = ChunkedBody(limit)
-        else:
-            self.body_length = self._missing = head.length
-        if head.expects_continue and not rest and self._transport is not None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._read_body(rest)
-
-    def _read_body(self, data: bytes) -> None:
-        self._deadline = self._acceptor.time() + BODY_SECONDS
-        if self._chunked is not None:
-            self._ahead = self._chunked.feed(data)
-            if not self._chunked.complete:
-                return
-            self.body, self.body_length = self._chunked.parts, self._chunked.length
-            self._chunked = None
-        else:
-            if len(data) > self._missing:
-                data, self._ahead = data[: self._missing], data[self._missing :]
-            self._missing -= len(data)
-            self.body.append(data)
-            if self._missing:
-                return
-        self._deadline = 0.0
-        self.is_busy = True
-        self._pool.submit(self)
-
-    def _keep_ahead(self, data: bytes) -> None:
-        self._ahead += data
-        if len(self._ahead) > _AHEAD and self._transport is not None:
-            self._transport.pause_reading()
-            self._reading_paused = True
-
-    # ---- answering
-
-    def answered(self, parts: list[bytes], head_length: int) -> None:
-        """The worker's answer, of which only the head may have to be changed."""
-        transport = self._transport
-        if transport is None:
-            return
-        if self._closing or self._acceptor.is_stopping or self._eof:
-            self._closing = True
-            whole = b"".join(parts)
-            parts = [closing(whole[:head_length]), whole[head_length:]]
-        self.body = []
-        if len(parts) == 1 and not self._outgoing and not self._paused:
-            transport.write(parts[0])
-            self._next()
-            return
-        self._outgoing.extend(parts)
-        self._pump()
-
-    def answer(self, answer: Answer) -> None:
-        """An answer of the server itself."""
-        head = answer.head()
-        if self._head is not None and self._head.method == "HEAD":
-            self.answered([head], len(head))
-        else:
-            self.answered([head + answer.body], len(head))
-
-    def refused(self) -> None:
-        self.answer(self._acceptor.rules.queue_full())
-
-    def worker_died(self) -> None:
-        self.answer(self._acceptor.rules.worker_died())
-
-    def timed_out(self) -> None:
-        self.answer(self._acceptor.rules.timed_out())
-
-    def _refuse(self, error: BadRequest) -> None:
-        """Answer a request that is not read any further, and close."""
-        self._closing = self.is_busy = self._lingering = True
-        self._ahead = b""
-        self.answer(self._acceptor.rules.bad_request(error.status, str(error)))
-
-    def _pump(self) -> None:
-        """Write while the client takes it: what is written beyond that would be copied."""
-        transport = self._transport
-        while self._outgoing and not self._paused:
-            if transport is None:
-                return
-            transport.write(self._outgoing.popleft())
-        if not self._outgoing and self.is_busy:
-            self._next()
-
-    def _next(self) -> None:
-        """The answer is on its way: close, or go on with what the client sent meanwhile."""
-        self._head = None
-        self.is_busy = False
-        if self._closing:
-            self._close()
-            return
-        if self._reading_paused and self._transport is not None:
-            self._reading_paused = False
-            self._transport.resume_reading()
-        if self._ahead:
-            # Not called from here: a long pipeline would nest as deep as it is long.
-            asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        if self._transport is not None and not self.is_busy and self._head is None and self._ahead:
-            data, self._ahead = self._ahead, b""
-            self.data_received(data)
-
-    # ---- the end
-
-    def pause_writing(self) -> None:
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        self._paused = False
-        self._pump()
-
-    def eof_received(self) -> bool:
-        """A client may close its side and still read: a request with a worker is answered.
-
-        One that still waits is given up, as nginx does: most clients that close have left.
-        """
-        self._eof = True
-        return self.is_busy and not self._pool.withdraw(self)
-
-    def close_if_idle(self) -> None:
-        if not self.is_busy and self._transport is not None:
-            self._close()
-
-    def check_patience(self, now: float) -> None:
-        """Give the client up when it has kept us waiting for too long."""
-        if not self._deadline or now < self._deadline or self._transport is None:
-            return
-        if self._lingering:
-            self._transport.abort()
-        else:
-            self._refuse(BadRequest("The request did not come in time.", 408))
-
-    def _close(self) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        if self._lingering and not self._eof and transport.can_write_eof():
-            transport.write_eof()
-            self._deadline = self._acceptor.time() + LINGER_SECONDS
-        else:
-            transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._acceptor.connections.discard(self)
-        if self.is_busy:
-            self._pool.withdraw(self)
-        self.body = []
-        self._outgoing.clear()

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from sagedock_toolkit.frames import Meta
 from sagedock_toolkit.generations import Generation
@@ -114,6 +115,9 @@ class ServerRules(NamedTuple):
                 404, "ResourceNotFoundException",
                 f"There is no {head.path} here, only /ping and /invocations.",
             )  # fmt: skip
+        named = [value for name, value in parse_qsl(head.query) if name == "model_name"]
+        if named and named[0] != "model":  # the name under which AWS's toolkit registers the model
+            return self.error(404, "ModelNotFoundException", f"Model not found: {named[0]}")
         if head.path == "/invocations" and head.method != "POST":
             return self.error(
                 405, "MethodNotAllowedException",

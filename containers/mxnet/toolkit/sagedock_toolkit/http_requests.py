@@ -8,10 +8,12 @@ line feeds, folded headers, spaces before a colon, Content-Length beside Transfe
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple, Union
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers; 431 above. AWS's own headers need about 6 KiB at most."""
+
+PIECE_BYTES = 64 * 1024
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
@@ -20,6 +22,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7
 _CHUNK_LINE_LIMIT = 4096
 
 Headers = List[Tuple[str, str]]
+Pieces = List[Union[bytes, bytearray]]
 
 
 class BadRequest(Exception):
@@ -126,11 +129,21 @@ def _split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
+def add_piece(pieces: Pieces, data: bytes) -> None:
+    """Add to a body that is kept in pieces, so that it is never copied as a whole. Small pieces
+    are put together: a client that sends single bytes must not cost fifty times its body."""
+    last = pieces[-1] if pieces else b""
+    if isinstance(last, bytearray) and len(last) < PIECE_BYTES:
+        last += data
+    else:
+        pieces.append(data if len(data) >= PIECE_BYTES else bytearray(data))
+
+
 class ChunkedBody:
     """Takes a chunked body apart as its bytes come. `parts` holds the data, `length` its size."""
 
     def __init__(self, limit: int | None) -> None:
-        self.parts: list[bytes] = []
+        self.parts: Pieces = []
         self.length = 0
         self.complete = False
         self._limit = limit
@@ -161,7 +174,7 @@ class ChunkedBody:
         return data[position:]
 
     def _add(self, part: bytes) -> None:
-        self.parts.append(part)
+        add_piece(self.parts, part)
         self.length += len(part)
         self._missing -= len(part)
         if self._limit is not None and self.length > self._limit:

@@ -44,7 +44,7 @@ class ModernHandler:
             code = os.path.join(self._model_dir, "code")
             self._functions = setting.import_functions(code, "inference")
             self._initialize()
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("The model could not be loaded; requests will fail.")
 
     def _initialize(self) -> None:

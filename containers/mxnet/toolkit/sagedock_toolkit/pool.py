@@ -11,6 +11,7 @@ from collections import deque
 from typing import Callable, Protocol
 
 from sagedock_toolkit.frames import ANSWER, ANSWERED, READY, REQUEST
+from sagedock_toolkit.http_requests import Pieces
 from sagedock_toolkit.reading import Receiver
 
 _SMALL = 64 * 1024
@@ -21,7 +22,7 @@ class Job(Protocol):
     """A request on its way through the pool."""
 
     meta: bytes
-    body: list[bytes]
+    body: Pieces
     body_length: int
 
     def answered(self, parts: list[bytes], head_length: int) -> None:
@@ -50,7 +51,7 @@ class WorkerLink(Receiver):
         self.is_lost = False
         self.is_reaped = False
         self._transport: asyncio.Transport | None = None
-        self._outgoing: deque[bytes] = deque()
+        self._outgoing: deque[bytes | bytearray] = deque()
         self._paused = False
         self._parts: list[bytes] = []
         self._missing = 0

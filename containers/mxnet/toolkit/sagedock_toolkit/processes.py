@@ -16,10 +16,11 @@ import os
 import signal
 import socket
 import sys
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
 from sagedock_toolkit import parentage
 from sagedock_toolkit.pool import WorkerLink, WorkerPool
+from sagedock_toolkit.template_link import TemplateLink
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Workers:
         self._links: set[WorkerLink] = set()
         self._spawned: dict[int, WorkerLink] = {}
         self._lost_pids: set[int] = set()  # whose exit status has not been read yet
+        self._connecting: set[asyncio.Future[Any]] = set()
         self._failures = 0
         self._is_stopping = False
         pool.on_lost = self._lost
@@ -82,8 +84,9 @@ class Workers:
     async def _start_template(self) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        template = TemplateLink(self, ours)
+        template = TemplateLink(ours, self._template_says, self._template_lost)
         self._spawn("template", theirs)
+        theirs.close()
         self._template = template
         await asyncio.get_running_loop().create_connection(lambda: template, sock=ours)
 
@@ -91,33 +94,38 @@ class Workers:
         """Start a Python process that holds the other end of a socket pair."""
         theirs.set_inheritable(True)
         arguments = [sys.executable, "-u", "-c", _PROGRAM, role, str(theirs.fileno()), _TOOLKIT]
-        pid = os.posix_spawn(sys.executable, arguments, self._environ)
-        theirs.close()
-        return pid
+        return os.posix_spawn(sys.executable, arguments, self._environ)
 
     def _start_worker(self) -> None:
         if self._is_stopping:
             return
+        if self._template is not None:
+            self._link_to(self._template.fork, forked=True)
+        else:
+            self._link_to(self._spawn_worker, forked=False)
+
+    def _spawn_worker(self, link: WorkerLink, theirs: socket.socket) -> None:
+        self._spawned[self._spawn("worker", theirs)] = link
+
+    def _link_to(self, start: Callable[[WorkerLink, socket.socket], None], forked: bool) -> None:
+        """Make a socket pair, and have `start` make the process for its other end."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        template = self._template
-        link = WorkerLink(self.pool, forked=template is not None)
-        if template is not None:
-            template.fork(theirs)
-            theirs.close()
-        else:
-            self._spawned[self._spawn("worker", theirs)] = link
+        link = WorkerLink(self.pool, forked)
+        start(link, theirs)
+        theirs.close()
         self._links.add(link)
-        task = asyncio.ensure_future(
+        connecting = asyncio.ensure_future(
             asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
         )
-        task.add_done_callback(lambda done: done.exception())
+        self._connecting.add(connecting)  # asyncio itself keeps no strong reference
+        connecting.add_done_callback(self._connecting.discard)
 
     # ---- what a template says
 
-    def template_says(self, word: bytes) -> None:
+    def _template_says(self, word: bytes) -> None:
         """`forkable`, `alone: <reason>` or `unloadable`."""
         if word == b"forkable":
             for _ in range(self.count):
@@ -135,11 +143,9 @@ class Workers:
 
     def _employ(self, template: TemplateLink) -> None:
         """A template that cannot be forked has loaded everything: let it be a worker itself."""
-        self._template = template
-        self._start_worker()
-        self._template = None
+        self._link_to(template.fork, forked=False)
 
-    def template_lost(self, had_spoken: bool) -> None:
+    def _template_lost(self, had_spoken: bool) -> None:
         """Without its template, workers are spawned."""
         if self._template is None or self._is_stopping:
             return
@@ -204,22 +210,20 @@ class Workers:
         """End workers that have one request for too long; to be called every tenth of a second."""
         now = self.pool.time()
         for link in list(self._links):
-            job = link.job
-            if job is None or link.pid is None:
+            job, pid = link.job, link.pid
+            if job is None or pid is None:
                 continue
             age = now - link.job_since
-            if age > self._time_limit:
-                log.error("Worker %d took longer than %g s.", link.pid, self._time_limit)
-            elif link.forked and not link.has_answered and age > FIRST_ANSWER_SECONDS:
-                if parentage.cpu_seconds(link.pid) > _STUCK_SHARE * age:
-                    continue
-                log.error("Worker %d hangs since its fork; workers are spawned now.", link.pid)
+            if _hangs_since_fork(link, age, min(self._time_limit, FIRST_ANSWER_SECONDS)):
+                log.error("Worker %d hangs since its fork; workers are spawned from now on.", pid)
                 self._give_up_template()
+            elif age > self._time_limit:
+                log.error("Worker %d took longer than %g s.", pid, self._time_limit)
             else:
                 continue
             link.job = None
             job.timed_out()
-            os.kill(link.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
     def _give_up_template(self) -> None:
         template, self._template = self._template, None
@@ -251,39 +255,11 @@ class Workers:
             await asyncio.sleep(0.005)
 
 
-class TemplateLink(asyncio.Protocol):
-    """The acceptor's end of the socket pair to the template."""
-
-    def __init__(self, workers: Workers, ours: socket.socket) -> None:
-        self._workers = workers
-        self._socket = ours
-        self._transport: asyncio.Transport | None = None
-        self._word = b""
-        self._has_spoken = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._word += data
-        if self._word.endswith(b"\n"):
-            self._has_spoken = True
-            self._workers.template_says(self._word[:-1])
-
-    def fork(self, theirs: socket.socket) -> None:
-        """Ask for a worker that holds this end of a new socket pair."""
-        descriptor = theirs.fileno().to_bytes(4, sys.byteorder)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)]
-        # One byte at a time into an otherwise unused socket: it never blocks.
-        self._socket.sendmsg([b"f"], rights)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._workers.template_lost(self._has_spoken)
+def _hangs_since_fork(link: WorkerLink, age: float, limit: float) -> bool:
+    """Whether its first request has a forked worker waiting, not working, for `limit` seconds."""
+    if not link.forked or link.has_answered or age <= limit or link.pid is None:
+        return False
+    return parentage.cpu_seconds(link.pid) < _STUCK_SHARE * age
 
 
 def _name(number: int) -> str:
