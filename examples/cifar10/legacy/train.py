@@ -5,7 +5,7 @@ The container imports this file, calls `train` with what it asks for by name, gi
 mx.gpu() without looking.
 
 Channel `training` holds train.rec and test.rec. Hyperparameters: `epochs` (30), or `seconds` to
-train by the clock instead; `batch_size` (128), `learning_rate` (0.25), `seed` (1).
+train by the clock instead; `batch_size` (128), `learning_rate` (0.4), `seed` (1).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def train(channel_input_dirs, hyperparameters, **_):
         epochs=hyperparameters.get("epochs", 30),
         seconds=hyperparameters.get("seconds"),
         batch_size=hyperparameters.get("batch_size", 128),
-        learning_rate=hyperparameters.get("learning_rate", 0.25),
+        learning_rate=hyperparameters.get("learning_rate", 0.4),
         seed=hyperparameters.get("seed", 1),
     )
 
@@ -104,7 +104,8 @@ class SmallNet(gluon.HybridBlock):
 
     def hybrid_forward(self, F, x):
         x = self.third(self.second(self.first((x - 120.0) / 64.0)))
-        return self.classes(self.last(x + self.residual(x)))
+        # Scaled down, the first guesses are modest; without it the first epoch is spent on that.
+        return 0.15 * self.classes(self.last(x + self.residual(x)))
 
 
 def convolution(channels, pool=False):

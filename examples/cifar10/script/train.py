@@ -55,7 +55,7 @@ def arguments():
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seconds", type=float, help="train by the clock instead of --epochs")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--learning-rate", type=float, default=0.25)
+    parser.add_argument("--learning-rate", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--training", default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"))
@@ -84,7 +84,8 @@ class SmallNet(gluon.HybridBlock):
 
     def hybrid_forward(self, F, x):
         x = self.third(self.second(self.first((x - 120.0) / 64.0)))
-        return self.classes(self.last(x + self.residual(x)))
+        # Scaled down, the first guesses are modest; without it the first epoch is spent on that.
+        return 0.15 * self.classes(self.last(x + self.residual(x)))
 
 
 def convolution(channels, pool=False):
