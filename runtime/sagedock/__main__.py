@@ -3,4 +3,4 @@
 from sagedock.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="sagedock")
