@@ -151,7 +151,11 @@ def test_malformed_cbor_is_refused(body: bytes) -> None:
     assert b"SerializationException" in response.body
 
 
-@pytest.mark.parametrize("packed", [b"", b"{}", gzip.compress(b"{}")[:-3], BOMB])
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"{}", gzip.compress(b"{}")[:-3], BOMB],
+    ids=["empty", "plain", "cut short", "bomb"],
+)
 @pytest.mark.parametrize("headers", [CREATE, FORM])
 def test_a_body_that_does_not_unpack_is_refused(packed: bytes, headers: dict[str, str]) -> None:
     response = answer(HttpRequest("POST", "/", "", headers | {"content-encoding": "gzip"}, packed))
