@@ -139,6 +139,15 @@ def test_without_its_template_a_server_goes_on(world: World) -> None:
     assert served.invoke([1]).status == 200
 
 
+def test_template_and_worker_may_die_in_the_same_moment(world: World) -> None:
+    served = world.serve(ECHO, workers=1)
+    for pid in children(served.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: "another one takes its place" in served.log, "the loss to be seen")
+
+    assert served.invoke([1]).status == 200
+
+
 @pytest.mark.parametrize(("version", "status"), [(LEGACY, 504)])
 def test_a_hung_worker_is_ended_and_replaced(world: World, version: str, status: int) -> None:
     served = world.serve(ECHO, version, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")

@@ -99,10 +99,15 @@ class Workers:
     def _start_worker(self) -> None:
         if self._is_stopping:
             return
-        if self._template is not None:
-            self._link_to(self._template.fork, forked=True)
-        else:
+        template = self._template
+        if template is None:
             self._link_to(self._spawn_worker, forked=False)
+            return
+        try:
+            self._link_to(template.fork, forked=True)
+        except OSError:  # it has just ended, and its end of file is still to be read
+            self._template_lost(had_spoken=True)
+            self._start_worker()
 
     def _spawn_worker(self, link: WorkerLink, theirs: socket.socket) -> None:
         self._spawned[self._spawn("worker", theirs)] = link
@@ -114,8 +119,13 @@ class Workers:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         link = WorkerLink(self.pool, forked)
-        start(link, theirs)
-        theirs.close()
+        try:
+            start(link, theirs)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self._links.add(link)
         connecting = asyncio.ensure_future(
             asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
