@@ -26,7 +26,7 @@ class Database:
         self._lock = threading.RLock()
         self._writer = self._connect()
         self._readers = threading.local()
-        self._open_readers: list[sqlite3.Connection] = []
+        self._open_readers: dict[threading.Thread, sqlite3.Connection] = {}
         self._migrate(migrations)
 
     @contextmanager
@@ -55,14 +55,21 @@ class Database:
             connection.execute("PRAGMA query_only = 1")
             self._readers.connection = connection
             with self._lock:
-                self._open_readers.append(connection)
+                self._close_readers_of_ended_threads()
+                self._open_readers[threading.current_thread()] = connection
         return connection
 
     def close(self) -> None:
         with self._lock:
-            for connection in (*self._open_readers, self._writer):
+            for connection in (*self._open_readers.values(), self._writer):
                 connection.close()
             self._open_readers.clear()
+
+    def _close_readers_of_ended_threads(self) -> None:
+        """Each job has threads of its own: without this their connections, of two or three files
+        each, would use up the process's file descriptors after some hundred jobs."""
+        for thread in [thread for thread in self._open_readers if not thread.is_alive()]:
+            self._open_readers.pop(thread).close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
