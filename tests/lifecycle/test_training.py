@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_a_failed_job_without_a_failure_file_names_its_exit_code(house: House) -
     house.backend.expect("train").exits(139)
     house.train()
     assert house.ended().failure_reason == "AlgorithmError: , exit code: 139"
+
+
+def test_a_pipe_in_the_failure_files_place_does_not_hold_the_job_up(house: House) -> None:
+    play = house.backend.expect("train").waits().exits(3)
+    house.train()
+    os.mkfifo(play.wait_until_started().outside("/opt/ml/output/failure"))
+    play.goes_on()
+    assert house.ended().failure_reason == "AlgorithmError: , exit code: 3"
 
 
 def test_a_failed_job_keeps_its_output_data_and_checkpoints(house: House) -> None:

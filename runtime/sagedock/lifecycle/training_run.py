@@ -7,7 +7,9 @@ faults become Completed, Stopped or Failed.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -424,9 +426,13 @@ def failure_reason(told: str, code: int) -> str:
 
 
 def _failure_text(host: HostRun) -> str:
+    """What the failure file says; "" when there is none, or when it is no file. (A script may leave
+    a pipe there, whose opening would never return.)"""
     try:
-        with open(host.workdir.failure, encoding="utf-8", errors="replace") as file:
-            return file.read(4 * FAILURE_REASON_LIMIT)
+        with open(os.open(host.workdir.failure, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return ""
+            return file.read(4 * FAILURE_REASON_LIMIT).decode("utf-8", errors="replace")
     except OSError:
         return ""
 
