@@ -34,6 +34,7 @@ def test_programs_and_our_own_pages_are_welcome(headers: dict[str, str]) -> None
         ({"host": "amazonaws.com.evil.example"}, "'amazonaws.com.evil.example'"),
         ({"host": OWN, "origin": "https://evil.example"}, "'https://evil.example'"),
         ({"host": OWN, "origin": "null"}, "'null'"),
+        ({"host": OWN, "origin": "http://[::1"}, "'http://[::1'"),
         ({"host": OWN, "origin": "http://localhost:3000"}, "'http://localhost:3000'"),
         ({"host": OWN, "sec-fetch-site": "cross-site"}, "cross-site"),
         ({"host": OWN, "sec-fetch-site": "same-site"}, "same-site"),

@@ -80,6 +80,7 @@ def test_deep_search_expressions_are_refused_not_fatal() -> None:
         (b'<!DOCTYPE Delete [<!ENTITY a "b">]><Delete>&a;</Delete>', "MalformedXML"),
         (b'<!DOCTYPE Delete SYSTEM "file:///etc/passwd"><Delete/>', "MalformedXML"),
         (b"<a>" * 50_000, "MalformedXML"),
+        (b'<?xml version="1.0" encoding="klingon"?><Delete/>', "MalformedXML"),
     ],
 )
 def test_malformed_xml_is_refused_in_s3s_words(body: bytes, code: str) -> None:

@@ -35,7 +35,7 @@ def document(body: bytes) -> Element:
     parser.StartDoctypeDeclHandler = _refuse_document_type
     try:
         parser.Parse(body, True)
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:  # Lookup: unknown encoding
         raise NotXml(str(error)) from error
     return builder.close()
 
