@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -72,8 +73,34 @@ def test_two_keys_that_are_one_file_fail_and_say_so(house: House, tmp_path: Path
 def test_a_key_below_another_key_fails_instead_of_hiding_one(house: House, tmp_path: Path) -> None:
     house.put("in/a")
     house.put("in/a/b")
-    with pytest.raises(DataDownloadFailed, match=r"^ClientError: Data download failed: channel"):
+    with pytest.raises(DataDownloadFailed, match="'in/a/b' is below another key, which is a file"):
         staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
+
+
+@pytest.mark.parametrize("key", ["in/" + "k" * 300, "in/" + "k" * 300 + "/a"])
+def test_a_key_too_long_for_a_file_fails_and_is_named(
+    house: House, tmp_path: Path, key: str
+) -> None:
+    house.put(key)
+    with pytest.raises(DataDownloadFailed, match=r"k(/a)?' is too long"):
+        staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (b"\xff", "the manifest is no JSON text in UTF-8"),
+        (b"[" * 100_000, "the manifest is no JSON text in UTF-8"),
+        (b'[{"prefix": "s3://data/"}, "\\ud800"]', "the manifest is no JSON text in UTF-8"),
+        (b'[{"prefix": "data/"}, "a"]', 'prefix "data/" is no s3://bucket/'),
+    ],
+)
+def test_what_is_no_manifest_fails_in_words_of_ours(
+    house: House, tmp_path: Path, manifest: bytes, words: str
+) -> None:
+    house.put("manifest", manifest)
+    with pytest.raises(DataDownloadFailed, match=words):
+        staged(house, f"s3://{BUCKET}/manifest", tmp_path / "c", "ManifestFile")
 
 
 def test_a_manifest_names_the_objects(house: House, tmp_path: Path) -> None:
@@ -112,8 +139,6 @@ def test_the_objects_of_a_channel_cannot_be_changed_by_a_run(house: House, tmp_p
     house.put("in/a", b"a")
     staged(house, f"s3://{BUCKET}/in/", tmp_path / "c")
     target = tmp_path / "c" / "a"
-    try:
+    with contextlib.suppress(PermissionError):  # a hard link's mode protects the object
         target.write_bytes(b"changed")
-    except PermissionError:
-        pass  # a hard link, which the file's mode protects
     assert house.objects.read_bytes(BUCKET, "in/a") == b"a"

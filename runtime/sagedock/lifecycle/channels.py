@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sagedock.domain.training import Channel
 from sagedock.errors import SagedockError, ServiceError
@@ -79,12 +80,23 @@ def _manifest(bucket: str, key: str, objects: ObjectStore) -> Iterator[tuple[str
     """A manifest is a JSON list: {"prefix": "s3://…"}, then keys below it (botocore documentation
     of S3DataSource.S3DataType)."""
     with objects.open(bucket, key) as file:
-        entries = json.load(file)
+        entries = _json(file.read())
     head = entries[0] if isinstance(entries, list) and entries else None
     if not isinstance(head, dict) or not isinstance(head.get("prefix"), str):
         raise ValueError('the manifest has to be a list that begins with {"prefix": "s3://…"}')
     there, prefix = split_uri(head["prefix"])
+    if not there:
+        raise ValueError(f"the manifest's prefix {json.dumps(head['prefix'])} is no s3://bucket/…")
     for name in entries[1:]:
         if not isinstance(name, str):
             raise ValueError(f"the manifest's entry {json.dumps(name)} is no key")
         yield there, prefix + name, name
+
+
+def _json(text: bytes) -> Any:
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # no halves of surrogate pairs
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the manifest is no JSON text in UTF-8 ({error})") from error
+    return found

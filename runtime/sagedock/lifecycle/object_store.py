@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,12 +52,20 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 def stage_below(objects: ObjectStore, bucket: str, key: str, folder: Path, relative: str) -> None:
     """Put an object at `folder`/`relative`. Raises ValueError for a key that is no path below
-    the folder: in S3 `..` and empty parts are ordinary text."""
+    the folder: in S3 `..` and empty parts are ordinary text, and a key can be another one's
+    "folder"."""
     parts = [part for part in relative.split("/") if part]
     if not parts or any(part in (".", "..") or "\0" in part for part in parts):
         raise ValueError(f"the key {key!r} is no path that a folder can hold")
     target = folder.joinpath(*parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(target):
-        raise ValueError(f"the key {key!r} and another one are the same file for a file system")
-    stage(objects, bucket, key, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target):
+            raise ValueError(f"the key {key!r} and another one are the same file for a file system")
+        stage(objects, bucket, key, target)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"the key {key!r} is below another key, which is a file") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise ValueError(f"the key {key!r} is too long for a file's name or path") from error
