@@ -14,7 +14,7 @@ def open_files() -> int:
 
 
 def test_threads_that_have_ended_keep_no_file_open(tmp_path: Path) -> None:
-    database = Database(tmp_path / "a.db", ["CREATE TABLE t (a)"])
+    database = Database(tmp_path / "a.db", ["CREATE TABLE t (a);"])
     before = open_files()
     for _ in range(20):
         thread = threading.Thread(target=lambda: database.read().execute("SELECT * FROM t"))
@@ -26,7 +26,7 @@ def test_threads_that_have_ended_keep_no_file_open(tmp_path: Path) -> None:
 
 
 def test_a_threads_own_connection_outlives_other_threads(tmp_path: Path) -> None:
-    database = Database(tmp_path / "a.db", ["CREATE TABLE t (a)"])
+    database = Database(tmp_path / "a.db", ["CREATE TABLE t (a);"])
     mine = database.read()
     thread = threading.Thread(target=database.read)
     thread.start()
