@@ -80,7 +80,8 @@ def script(page: Path, folder: Path, left_out: dict[str, str]) -> str:
         elif "run" in fence.notes:
             name = f"block_{fence.line}.py"
             (folder / name).write_text(fence.text, encoding="utf-8")
-            body.append(f"python {name}")
+            # As a user has it: only the environments are shared.
+            body.append(f"env -u SAGEDOCK_HOME python {name}")
     return _FRAME.format(body="\n".join(body))
 
 

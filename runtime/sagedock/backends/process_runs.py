@@ -125,9 +125,10 @@ class ProcessRun:
         """Also returns, after ten seconds, when the kernel does not let go of a process."""
         end = time.monotonic() + grace_seconds
         while not self._ended.is_set():
-            members = self._members()
+            # A copy of the shell that has not become the command yet may still have the shell's
+            # trap, and would swallow the signal; so would a command that is not there yet.
+            members = [pid for pid in self._members() if not processes.runs_script(pid, _WRAPPER)]
             processes.send(signal.SIGTERM, members)
-            # Nobody there yet: the command is just being started, and would miss the signal.
             if members or self._ended.wait(0.005) or time.monotonic() > end:
                 break
         if not self._ended.wait(max(0.0, end - time.monotonic())):

@@ -84,6 +84,14 @@ def in_session(leader: int) -> list[int]:
     ]
 
 
+def runs_script(pid: int, script: str) -> bool:
+    """Whether the process is `sh -c script`, or a fork of it that has not become anything else."""
+    if not _HAS_PROC:
+        return script.splitlines()[0] in _ps("-o", "args=", "-p", str(pid))
+    words = _read(f"/proc/{pid}/cmdline").split(b"\0")
+    return words[1:3] == [b"-c", script.encode()]
+
+
 def send(number: signal.Signals, pids: Iterable[int]) -> None:
     """A signal to each; those that have ended meanwhile do not mind."""
     for pid in pids:
