@@ -52,10 +52,11 @@ def test_after_kill_9_everything_is_as_it_was_and_what_ran_goes_on(served: Serve
     assert again.settled("endpoint")["EndpointStatus"] == "InService"
     wait_for(lambda: answer(again), lambda told: bool(told == {"word": "hello", "got": 1}), 20)
     assert servers <= served.runs(), "the model server lived on, and is used"
-    assert again.ended("running")["TrainingJobStatus"] == "Completed"
-    unlucky = again.ended("just-asked-for")
-    # Its run may just have been asking the emulator that was killed for its code.
-    assert "Cannot fetch s3://" in unlucky.get("FailureReason", "Cannot fetch s3://")
+    ran = again.ended("running")
+    assert ran["TrainingJobStatus"] == "Completed", ran.get("FailureReason")
+    # Its run may have been asking the emulator that was killed for its code: it asks again.
+    promised = again.ended("just-asked-for")
+    assert promised["TrainingJobStatus"] == "Completed", promised.get("FailureReason")
     told = [line for line in again.job_log("running") if "channel training" in line]
     assert len(told) == 1, "no line is lost or doubled"
     again.delete("endpoint")

@@ -18,10 +18,14 @@ from sagedock_toolkit.errors import UserCodeError
 
 if TYPE_CHECKING:
     import tarfile
+import time
 
 log = logging.getLogger(__name__)
 
 DOWNLOAD_TIMEOUT_SECONDS = 60
+RESTART_PATIENCE_SECONDS = 15
+"""How long to try again while nobody answers: an emulator that is started again takes a second or
+two, and a job that it had promised is not to fail for that."""
 
 
 def download_and_extract(uri: str, folder: str) -> None:
@@ -75,16 +79,21 @@ def _plain_get(endpoint: str, bucket: str, key: str, uri: str) -> Any:
     address = urlsplit(endpoint)
     if address.hostname is None:
         raise UserCodeError(f"AWS_ENDPOINT_URL is {endpoint!r}, which names no host.")
-    connection = http.client.HTTPConnection(
-        address.hostname, address.port or 80, timeout=DOWNLOAD_TIMEOUT_SECONDS
-    )
     path = f"{address.path.rstrip('/')}/{quote(bucket)}/{quote(key, safe='/~')}"
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-    except (OSError, http.client.HTTPException) as error:
-        connection.close()
-        raise UserCodeError(f"Cannot fetch {uri} from {endpoint}: {error}") from error
+    last_try = time.monotonic() + RESTART_PATIENCE_SECONDS
+    while True:
+        connection = http.client.HTTPConnection(
+            address.hostname, address.port or 80, timeout=DOWNLOAD_TIMEOUT_SECONDS
+        )
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            break
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            if time.monotonic() > last_try:
+                raise UserCodeError(f"Cannot fetch {uri} from {endpoint}: {error}") from error
+            time.sleep(0.25)
     if answer.status != 200:
         said = answer.read(500).decode("utf-8", "replace")
         connection.close()
