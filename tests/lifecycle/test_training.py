@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from lifecycle.house import BUCKET, House
 from requests_as_sdks_send import LEGACY_IMAGE, channel, wait_for
+from sagedock.domain.training import TrainingJob
 from sagedock.lifecycle.training_run import failure_reason
+from sagedock.store.database import DiskFull
 
 CHECKPOINTS = {"S3Uri": f"s3://{BUCKET}/checkpoints"}
 
@@ -76,6 +79,26 @@ def test_a_pipe_in_the_failure_files_place_does_not_hold_the_job_up(house: House
     os.mkfifo(play.wait_until_started().outside("/opt/ml/output/failure"))
     play.goes_on()
     assert house.ended().failure_reason == "AlgorithmError: , exit code: 3"
+
+
+def no_room(job: object) -> TrainingJob:
+    raise DiskFull(Path("home/sagedock.db"))
+
+
+def test_a_job_on_a_full_disk_gives_its_room_back_and_fails_once_there_is_some(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagedock.lifecycle.training_run._SECONDS_BETWEEN_TRIES", 0.01)
+    play = house.backend.expect("train").waits().exits(3)
+    house.train()
+    play.wait_until_started()
+    house.reaches("Training")
+    with monkeypatch.context() as disk:
+        disk.setattr(house.jobs, "save", no_room)
+        play.goes_on()
+        wait_for(lambda: list((house.folder / "jobs").glob("*/*")), lambda left: not left, 20)
+        assert not house.jobs.get("job").has_ended
+    assert "exit code: 3" in (house.ended().failure_reason or "")
 
 
 def test_a_failed_job_keeps_its_output_data_and_checkpoints(house: House) -> None:

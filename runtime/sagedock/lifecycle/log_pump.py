@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sagedock.backends.base import LogLine, Run
+from sagedock.store.database import DiskFull
 from sagedock.store.log_events import LogNotFound
 
 log = logging.getLogger("sagedock.lifecycle")
@@ -50,6 +51,7 @@ class LogPump:
         self._run, self._group, self._stream, self._events = run, group, stream, events
         self._sinks = tuple(sinks)
         self._lines: queue.SimpleQueue[LogLine | None] = queue.SimpleQueue()
+        self._lost = 0
         self.tail: deque[str] = deque(maxlen=40)
         self._threads = [
             threading.Thread(target=work, name=f"{name} {stream}", daemon=True)
@@ -93,6 +95,8 @@ class LogPump:
             ended = line is None
             if batch:
                 self._append(batch)
+        if self._lost:
+            log.warning("%d lines of %s were lost", self._lost, self._stream)
 
     def _append(self, batch: list[LogLine]) -> None:
         self.tail.extend(line.text for line in batch)
@@ -101,8 +105,12 @@ class LogPump:
             for line in batch:
                 for sink in self._sinks:
                     sink(line)
+        except DiskFull as error:
+            # The run goes on, and so do its later lines.
+            if not self._lost:
+                log.warning("Lines of %s are lost: %s", self._stream, error)
+            self._lost += len(batch)
         except Exception:
-            # A full disk, most likely. The run goes on, and so do its later lines.
             log.exception("%d lines of %s could not be stored", len(batch), self._stream)
 
     def _put(self, batch: list[LogLine]) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from sagedock.domain.states import STOPPING
 from sagedock.domain.training import TrainingJob
 from sagedock.lifecycle.supervisor import Supervisor
-from sagedock.lifecycle.training_run import StopRequest, TrainingRooms, TrainingRun
+from sagedock.lifecycle.training_run import JobLeft, StopRequest, TrainingRooms, TrainingRun
 from sagedock.lifecycle.workdir import Workdir
 from sagedock.store.resources import NotFound, Outdated
 
@@ -90,6 +90,8 @@ class TrainingLifecycle:
             TrainingRun(job, self._rooms, stop, self.change).take_to_its_end()
         except NotFound:
             log.info("%s was deleted while it ended", job.name)
+        except JobLeft:
+            log.info("%s ends at the next start", job.name)
         finally:
             with self._lock:
                 self._stops.pop(job.arn, None)

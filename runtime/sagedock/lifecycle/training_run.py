@@ -38,6 +38,7 @@ from sagedock.lifecycle.metric_watch import MetricStore, MetricWatch
 from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.lifecycle.workdir import Workdir, training_workdir
+from sagedock.store.database import DiskFull
 from sagedock.store.resources import Resources
 from sagedock.store.runs import RunRecord, Runs
 
@@ -117,6 +118,8 @@ class TrainingRun:
         except (JobFailed, DataDownloadFailed) as failure:
             self._upload_what_is_left(hosts)
             self._fail(str(failure))
+        except DiskFull as error:
+            self._fail(f"InternalServerError: {error}")
         except Exception:
             if self._rooms.closing.is_set():
                 raise  # the stores are being closed under us; the job is as it was
@@ -256,10 +259,14 @@ class TrainingRun:
             labels={"job": self.job.name},
         )
         run = self._rooms.backend.start(spec)
-        # Known to us before anything else happens: a run that no record names is an orphan, and
-        # the next start ends it.
-        self._rooms.runs.add(RunRecord(run.id, self.job.arn, host, {"stream": stream}))
-        return self._host(host, workdir, run, stream)
+        try:
+            # Known to us before anything else happens: a run that no record names is an orphan,
+            # and the next start ends it.
+            self._rooms.runs.add(RunRecord(run.id, self.job.arn, host, {"stream": stream}))
+            return self._host(host, workdir, run, stream)
+        except BaseException:
+            run.close()  # it is in nobody's list yet
+            raise
 
     def _host(self, host: str, workdir: Workdir, run: Run, stream: str) -> HostRun:
         pump = LogPump(run, LOG_GROUP, stream, self._rooms.events, [self._watch]).start()
@@ -331,6 +338,7 @@ class TrainingRun:
             archives.pack(folders, archive)
             self._rooms.objects.put_file(bucket, key, archive, move=True)
         except (ServiceError, OSError) as error:
+            archive.unlink(missing_ok=True)
             raise JobFailed(f"ClientError: Artifact upload failed: {uri}: {error}") from error
 
     def _upload_checkpoints(self, hosts: list[HostRun]) -> None:
@@ -356,7 +364,7 @@ class TrainingRun:
             host.pump.join()
         try:
             self._upload(hosts, model=False)
-        except JobFailed as second:
+        except (JobFailed, DiskFull) as second:
             log.warning("%s: %s", self.job.name, second)
 
     def _finish(self) -> None:
@@ -389,7 +397,20 @@ class TrainingRun:
         self.job = self._change(self.job.name, moved)
 
     def _fail(self, reason: str) -> None:
-        self._change(self.job.name, lambda job: job.failed(reason, _now()))
+        """Failed, on a full disk too: the job's own files go first, as they are a reason why it is
+        full, and then we wait for room."""
+        told = False
+        while True:
+            try:
+                self._change(self.job.name, lambda job: job.failed(reason, _now()))
+                return
+            except DiskFull as error:
+                if not told:
+                    log.error("%s waits to be marked Failed: %s", self.job.name, error)
+                    told = True
+            Workdir(self._folder).remove()
+            if self._rooms.closing.wait(_SECONDS_BETWEEN_TRIES):
+                raise JobLeft
 
     def _raise_if_stopped(self) -> None:
         if self._stop.event.is_set():
@@ -413,6 +434,7 @@ class TrainingRun:
             self._rooms.runs.remove(record.id)
 
 
+_SECONDS_BETWEEN_TRIES = 0.5
 _BEFORE_STOP = frozenset({DOWNLOADING, TRAINING_IMAGE, TRAINING})
 
 

@@ -14,7 +14,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sagedock.errors import StartupError
+from sagedock.errors import ServiceError, StartupError
+
+
+class DiskFull(ServiceError):
+    """507, which no AWS client repeats by itself. AWS has no such error, having no disk to fill."""
+
+    code, status = "InsufficientStorage", 507
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"There is no room left on the disk of sagedock's home, {path.parent}. Free space on "
+            "that disk, or delete objects, then try again."
+        )
 
 
 class Database:
@@ -32,7 +44,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction, alone; rolled back when the block raises. Blocks may be nested: the
-        outermost commits."""
+        outermost commits. Raises DiskFull."""
         with self._lock:
             if self._writer.in_transaction:
                 yield self._writer
@@ -41,10 +53,13 @@ class Database:
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 # A full disk may fail the COMMIT too, or have rolled back by itself already.
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+                # SQLITE_FULL; Python 3.10 has no code to compare.
+                if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
+                    raise DiskFull(self.path) from error
                 raise
 
     def read(self) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from sagedock.store.database import Database
+from sagedock.store.database import Database, DiskFull
 from sagedock.store.object_errors import no_room, no_such_bucket
 
 MIGRATIONS = [
@@ -166,7 +166,5 @@ def transaction(database: Database) -> Iterator[sqlite3.Connection]:
     try:
         with database.write() as connection:
             yield connection
-    except sqlite3.OperationalError as error:
-        if "is full" in str(error):  # SQLITE_FULL; Python 3.10 has no code to compare
-            raise no_room(error) from error
-        raise
+    except DiskFull as error:
+        raise no_room(error.__cause__ or error) from error
