@@ -28,8 +28,8 @@ lint: $(STAMP)  ## ruff, rules and format
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## measure: invocations, start, S3
-	$(BIN)/python benchmarks/invocation.py $(ARGS)
+bench: $(STAMP)  ## measure invocations, model servers, S3 and starts, each beside a floor
+	@for file in benchmarks/*.py; do echo "--- $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## remove what the demo and the checks leave; .venv stays (rm -r .venv removes it)
 	rm -rf .sagedock-demo demo-out cifar10-data .mypy_cache .ruff_cache .pytest_cache

@@ -7,6 +7,7 @@ SAGEDOCK_FRAMEWORKS says), since they cost seconds and hold nothing of a test's.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,20 @@ import pytest
 from botocore.config import Config
 
 from sagedock import Emulator
+from sagedock.backends.frameworks import Frameworks
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = Path(
     os.environ.get("SAGEDOCK_FRAMEWORKS", ROOT / ".sagedock-test" / "frameworks")
 ).absolute()
+
+
+def pytest_configure() -> None:
+    """SAGEDOCK_TEST_ALL=1 (CI sets it): the toolkit's own tests run with MXNet too, on the Python
+    of the environment that jobs get. Before collection, for skips are decided there."""
+    if os.environ.get("SAGEDOCK_TEST_ALL") and not os.environ.get("SAGEDOCK_TEST_MXNET_PYTHON"):
+        mxnet = Frameworks(FRAMEWORKS).ensure("mxnet", lambda line: print(line, file=sys.stderr))
+        os.environ["SAGEDOCK_TEST_MXNET_PYTHON"] = str(mxnet.python)
 
 
 @pytest.fixture(autouse=True, scope="session")
