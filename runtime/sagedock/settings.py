@@ -13,6 +13,8 @@ from sagedock.errors import StartupError
 
 PREFIX = "SAGEDOCK_"
 DEFAULT_PORT = 4599
+_OPTIONS = {name: f" (--{name})" for name in ("host", "port", "home", "backend")}
+"""Settings that a command takes as an option, too."""
 
 
 class Settings(BaseModel):
@@ -81,8 +83,8 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"
             raise StartupError(
-                f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}) is "
-                f"{values.get(name)!r}: {first['msg']}."
+                f"{PREFIX}{name.upper()}{_OPTIONS.get(name, '')} is {values.get(name)!r}: "
+                f"{first['msg']}."
             ) from error
         home = settings.home.expanduser().absolute()
         frameworks = (

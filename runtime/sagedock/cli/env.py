@@ -37,7 +37,9 @@ def command(home: Path | None, shell: str, unset: bool, explain: bool, as_json: 
     eval "$(sagedock env --unset)"    and back again
     """
     settings = Settings.read(home=home)
-    variables = client_variables(required_url(settings), settings.region, settings.home)
+    # Back again has to work when the emulator is gone.
+    url = "" if unset else required_url(settings)
+    variables = client_variables(url, settings.region, settings.home)
     if as_json:
         click.echo(json.dumps({v.name: v.value for v in variables}, indent=2))
     elif explain:
