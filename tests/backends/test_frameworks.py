@@ -210,3 +210,10 @@ def test_asking_for_what_is_ready_runs_no_program(
     monkeypatch.setattr(subprocess, "Popen", None)
 
     assert frameworks.ensure("python", print).is_ready
+
+
+def test_a_folder_that_cannot_be_used_is_said_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RunFailedToStart, match=r"cannot be used.*SAGEDOCK_FRAMEWORKS"):
+        Frameworks(tmp_path / "file" / "frameworks").ensure("python", print)

@@ -52,8 +52,8 @@ class Framework:
     @property
     def is_ready(self) -> bool:
         """Built to the end, and its interpreter was not uninstalled since (the link in bin/ then
-        leads nowhere)."""
-        return (self.path / _MARKER).exists() and self.python.exists()
+        leads nowhere), nor is it another user's, in a home that this one may not enter."""
+        return os.path.exists(self.path / _MARKER) and os.access(self.python, os.X_OK)
 
     @property
     def size_bytes(self) -> int:

@@ -55,12 +55,18 @@ class Frameworks:
     def ensure(self, family: str, tell: Tell) -> Framework:
         """The environment of `family`, built now when it is not there. Raises RunFailedToStart with
         a sentence that says what is missing."""
-        framework = self.ready(family) or self._build(family, tell)
-        now = self.toolkit.fingerprint()
-        if self._installed.get(framework.path) != now:
-            with locked(self._lock_file(framework)) as lock:
-                self.toolkit.install(framework.site_packages, framework.python, lock)
-            self._installed[framework.path] = now
+        try:
+            framework = self.ready(family) or self._build(family, tell)
+            now = self.toolkit.fingerprint()
+            if self._installed.get(framework.path) != now:
+                with locked(self._lock_file(framework)) as lock:
+                    self.toolkit.install(framework.site_packages, framework.python, lock)
+                self._installed[framework.path] = now
+        except OSError as error:
+            raise RunFailedToStart(
+                f"The environments in {self.root} cannot be used: {error}. Free some space, make "
+                "the folder yours, or name another one with SAGEDOCK_FRAMEWORKS."
+            ) from error
         return framework
 
     def ready(self, family: str) -> Framework | None:
@@ -96,13 +102,7 @@ class Frameworks:
         with locked(self._lock_file(framework), lambda: tell(waiting)) as lock:
             if framework.is_ready:
                 return framework
-            try:
-                Build(framework, interpreter, self.uv, lock, tell).run(self.toolkit)
-            except OSError as error:
-                raise RunFailedToStart(
-                    f"The environment {framework.path} could not be built: {error}. Free some "
-                    "space, or name another folder with SAGEDOCK_FRAMEWORKS."
-                ) from error
+            Build(framework, interpreter, self.uv, lock, tell).run(self.toolkit)
         return framework
 
     def _choose(self, family: str, tell: Tell) -> tuple[Framework, Path]:
