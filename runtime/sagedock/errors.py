@@ -13,7 +13,8 @@
     │   └── InternalFailure       500, our own fault
     ├── ImageNotFound             no backend has this image; says which there are
     ├── RunFailedToStart          the backend could not start a run
-    └── StartupError              the emulator cannot start; one sentence for the user
+    ├── StartupError              the emulator cannot start; one sentence for the user
+    └── CheckError                nothing could be checked; one sentence for the user
 
 Services and everything below them raise; the gateway alone turns a ServiceError into an HTTP
 answer.
@@ -102,3 +103,7 @@ class RunFailedToStart(SagedockError):
 
 class StartupError(SagedockError):
     """The emulator cannot start; the text is one sentence with a way out."""
+
+
+class CheckError(SagedockError):
+    """Nothing could be checked: no such file, or a setting that means nothing."""

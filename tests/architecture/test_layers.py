@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "home": {"errors"},
     "client_environment": set(),
     "domain": {"errors"},
+    "check": {"domain", "errors"},
     "aws": {"errors"},
     "store": {"domain", "errors"},
     "backends": {"domain", "errors"},
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         "emulator", "backends", "domain", "home", "client_environment", "services", "server",
-        "errors", "settings",
+        "check", "errors", "settings",
     },
 }  # fmt: skip
 """Room → rooms below it. A room may always import itself, and the package's own __version__."""

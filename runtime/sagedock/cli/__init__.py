@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "Show the emulator's address, its newest training jobs and its endpoints.",
     "logs": "Print the log of the training job or endpoint NAME.",
     "invoke": "Send FILE to ENDPOINT and print the answer.",
+    "check": "Check a training script against the cloud's contract; run nothing.",
     "images": "List the image families and their environments.",
     "operations": "List the AWS operations that sagedock emulates.",
     "doctor": "Check Python, disk, port, proxy and CA, GPU and framework environments.",

@@ -1,0 +1,53 @@
+"""One page a rule, from the catalogue: `python -m sagedock.check.pages docs/rules` writes them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sagedock.check.rule import Rule
+from sagedock.check.rules import RULES
+from sagedock.check.target import Target
+
+
+def page(rule: Rule) -> str:
+    """The rule's page in Markdown; `--explain` prints the same."""
+    sources = "\n".join(f"- {source}" for source in rule.sources)
+    return (
+        f"# {rule.id}: {rule.name}\n\n"
+        f"{rule.sentence} Level: {rule.level}.\n\n"
+        f"**In the cloud:** {rule.cloud}\n\n"
+        f"**Fix:** {rule.fix}\n\n"
+        f"## Found{_options(rule.example)}\n\n```python\n{rule.failing}```\n\n"
+        f"## Not found\n\n```python\n{rule.passing}```\n\n"
+        "## How we know\n\nReported failures of this kind, and where AWS's code or images show "
+        f"it:\n\n{sources}\n"
+    )
+
+
+def _options(target: Target) -> str:
+    given = []
+    if target.framework_version:
+        given.append(f"--framework-version {target.framework_version}")
+    if target.instance_type:
+        given.append(f"--instance-type {target.instance_type}")
+    given += [f"--channel {channel}" for channel in target.channels or ()]
+    return f", with `{' '.join(given)}`" if given else ""
+
+
+def index() -> str:
+    """All rules in one table."""
+    rows = [f"| [{r.id}]({r.id}.md) | {r.name} | {r.level} | {r.sentence} |" for r in RULES]
+    head = ["# Rules of `sagedock check`", "", "| rule | name | level | |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def write(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text(index(), encoding="utf-8")
+    for rule in RULES:
+        (folder / f"{rule.id}.md").write_text(page(rule), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,145 @@
+"""A report in the formats that people and machines read."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable
+from dataclasses import asdict
+
+from sagedock.check.findings import Finding, Level, Report
+from sagedock.check.rules import RULES
+
+Paint = Callable[[str, str], str]
+"""(text, colour) → text; the colour is red, yellow, blue or bold."""
+
+_COLOURS: dict[Level, str] = {"error": "red", "warning": "yellow", "advice": "blue"}
+
+
+def plain(text: str, colour: str) -> str:
+    return text
+
+
+def text(report: Report, paint: Paint = plain) -> str:
+    """For people: place and message, the line with a caret, the cloud's answer, the fix."""
+    parts = [_told(finding, paint) for finding in report.findings]
+    return "\n\n".join([*parts, _summary(report)])
+
+
+def _told(finding: Finding, paint: Paint) -> str:
+    place = paint(f"{finding.file}:{finding.line}:{finding.column}", "bold")
+    level = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
+    lines = [f"{place}: {level} {finding.message}"]
+    if finding.source.strip():
+        lines += _excerpt(finding, paint)
+    lines += [_wrapped("cloud", finding.cloud), _wrapped("fix", finding.fix)]
+    return "\n".join(lines)
+
+
+def _excerpt(finding: Finding, paint: Paint) -> list[str]:
+    number = str(finding.line)
+    margin = " " * len(number)
+    before = finding.source[: finding.column - 1]
+    caret = "".join("\t" if c == "\t" else " " for c in before) + paint("^", "bold")
+    return [f" {number} | {finding.source}", f" {margin} | {caret}"]
+
+
+def _wrapped(name: str, told: str) -> str:
+    return textwrap.fill(
+        told, width=96, initial_indent=f"  {name + ':':<7}", subsequent_indent=" " * 9,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _summary(report: Report) -> str:
+    counts = dict.fromkeys(_COLOURS, 0)
+    for finding in report.findings:
+        counts[finding.level] += 1
+    looked = len({looked.rule for looked in report.checked if not looked.skipped})
+    rules = len({looked.rule for looked in report.checked})
+    files = report.target["files"]
+    assert isinstance(files, list)
+    which = f"{looked} of {rules} rules on {_count(len(files), 'file')}"
+    if not report.findings:
+        return f"No findings: {which}."
+    found = ", ".join(_count(n, level) for level, n in counts.items() if n)
+    return (
+        f"Found {found}: {which}. `sagedock check --explain {report.findings[0].rule}` says more."
+    )
+
+
+def _count(number: int, name: str) -> str:
+    plural = name if number == 1 or name == "advice" else f"{name}s"
+    return f"{number} {plural}"
+
+
+def as_json(report: Report) -> str:
+    """One object: findings, checked, target."""
+    document = {
+        "findings": [
+            {name: value for name, value in asdict(f).items() if name != "source"}
+            for f in report.findings
+        ],
+        "checked": [asdict(looked) for looked in report.checked],
+        "target": dict(report.target),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def github(report: Report) -> str:
+    """Workflow commands: GitHub shows each at its line."""
+    kinds: dict[Level, str] = {"error": "error", "warning": "warning", "advice": "notice"}
+    return "\n".join(
+        f"::{kinds[f.level]} file={_property(f.file)},line={f.line},col={f.column},"
+        f"title={_property(f'{f.rule} {f.name}')}::"
+        + _data(f"{f.message}\nCloud: {f.cloud}\nFix: {f.fix}")
+        for f in report.findings
+    )
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def sarif(report: Report) -> str:
+    """SARIF 2.1.0, which code scanning reads."""
+    levels: dict[Level, str] = {"error": "error", "warning": "warning", "advice": "note"}
+    ids = [rule.id for rule in RULES]
+    results = [
+        {
+            "ruleId": f.rule,
+            "ruleIndex": ids.index(f.rule),
+            "level": levels[f.level],
+            "message": {"text": f"{f.message}. {f.cloud} {f.fix}"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": f.file},
+                        "region": {"startLine": f.line, "startColumn": f.column},
+                    }
+                }
+            ],
+        }
+        for f in report.findings
+    ]
+    rules = [
+        {
+            "id": rule.id,
+            "name": rule.name,
+            "shortDescription": {"text": rule.sentence},
+            "help": {"text": rule.fix},
+            "defaultConfiguration": {"level": levels[rule.level]},
+        }
+        for rule in RULES
+    ]
+    driver = {"name": "sagedock check", "rules": rules}
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)

@@ -1,0 +1,42 @@
+"""The catalogue: every rule, in the order of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sagedock.check import code_rules, entry_rules, hyperparameter_rules, run_rules, serving_rules
+from sagedock.check.rule import Rule
+from sagedock.errors import CheckError
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (
+            *entry_rules.RULES,
+            *serving_rules.RULES,
+            *hyperparameter_rules.RULES,
+            *code_rules.RULES,
+            *run_rules.RULES,
+        ),
+        key=lambda rule: rule.id,
+    )
+)
+
+
+def rule(id: str) -> Rule:
+    """Raises CheckError where there is none."""
+    found = next((rule for rule in RULES if rule.id == id.upper()), None)
+    if found is None:
+        raise CheckError(f"There is no rule {id}. `sagedock check --rules` lists them.")
+    return found
+
+
+def named(words: Iterable[str]) -> frozenset[str]:
+    """The ids that these words mean: SD101, or a beginning such as SD12. Raises CheckError for a
+    word that means none."""
+    ids: set[str] = set()
+    for word in words:
+        meant = {rule.id for rule in RULES if rule.id.startswith(word.upper())}
+        if not meant or not word:
+            raise CheckError(f"There is no rule {word!r}. `sagedock check --rules` lists them.")
+        ids |= meant
+    return frozenset(ids)

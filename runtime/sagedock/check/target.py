@@ -1,0 +1,109 @@
+"""What a script is checked for: the image, the instance and the channels it will meet."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Literal
+
+from sagedock.check.module import Module
+from sagedock.check.words import words
+from sagedock.domain.images import MXNET
+from sagedock.errors import CheckError
+
+Generation = Literal["legacy", "script"]
+
+TRAIN_ARGUMENTS = (
+    "hyperparameters",
+    "input_data_config",
+    "channel_input_dirs",
+    "output_data_dir",
+    "model_dir",
+    "num_gpus",
+    "num_cpus",
+    "hosts",
+    "current_host",
+)
+"""What a legacy image passes to `train`, by name: the complete list
+(sagemaker-mxnet-container 1.0, train.py, kwargs_for_training)."""
+
+OTHER_FRAMEWORKS = words(
+    """
+    torch tensorflow keras sklearn xgboost lightgbm catboost transformers jax chainer paddle
+    pytorch_lightning lightning fastai
+    """
+)
+"""Frameworks that have images of their own: what those contain is not known here."""
+
+_GPU_FAMILIES = ("p2", "p3", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6", "g4dn", "g5", "g6")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the user declared; None and () where nothing was said."""
+
+    framework_version: str | None = None
+    instance_type: str | None = None
+    channels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.framework_version and MXNET.version(self.framework_version) is None:
+            raise CheckError(
+                f"There was no MXNet image of version {self.framework_version!r}. "
+                f"There are {', '.join(MXNET.versions)}."
+            )
+        if self.instance_type and len(self.instance_type.split(".")) != 3:
+            raise CheckError(
+                f"{self.instance_type!r} is no instance type: they look like ml.m5.large."
+            )
+
+    @property
+    def declared(self) -> Generation | None:
+        """The generation of the declared version: script mode from 1.3 on, the SDK's own rule."""
+        if self.framework_version is None:
+            return None
+        full = MXNET.version(self.framework_version) or ""
+        return "legacy" if tuple(int(n) for n in full.split(".")) < (1, 3) else "script"
+
+    @property
+    def has_gpu(self) -> bool | None:
+        """None where no instance type was declared."""
+        if self.instance_type is None:
+            return None
+        family = self.instance_type.split(".")[1]
+        return family in _GPU_FAMILIES or family.startswith(("p", "g4", "g5", "g6", "gr"))
+
+    def generation(self, entry: Module) -> Generation | None:
+        """The declared one, or the one the script was written for; None where nothing tells.
+
+        Functions only, `train` among them, is legacy. A main guard or statements that do something
+        are script mode, unless the guard only calls `train` in a script that reads no arguments:
+        the debugging aid that AWS's legacy documentation advised.
+        """
+        return self.declared or _written_for(entry)
+
+    def is_mxnet(self, entry: Module) -> bool:
+        """Whether MXNet's images are meant: what is in them says nothing about other images."""
+        if self.framework_version is not None or "mxnet" in entry.packages:
+            return True
+        return self.generation(entry) == "legacy" and not (OTHER_FRAMEWORKS & entry.packages)
+
+
+def _written_for(entry: Module) -> Generation | None:
+    if entry.tree is None:
+        has_guard = "__name__" in entry.text
+        return "legacy" if not has_guard and "def train(" in entry.text else None
+    has_train = "train" in entry.functions
+    if entry.guards:
+        debugs = all(_calls_train(s) for guard in entry.guards for s in guard.body)
+        is_aid = has_train and debugs and not entry.reads_arguments
+        return "legacy" if is_aid else "script"
+    if entry.acts:
+        return "script"
+    return "legacy" if has_train else None
+
+
+def _calls_train(statement: ast.stmt) -> bool:
+    value = getattr(statement, "value", None)
+    called = getattr(value, "func", None)
+    return isinstance(called, ast.Name) and called.id == "train"
