@@ -6,7 +6,9 @@ Layout and file contents: reference "container contract" 1.2-1.5, from AWS's dev
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,9 +48,23 @@ class Workdir:
         return self.ml / "checkpoints"
 
     def remove(self) -> None:
-        """Files of a user's run may be read-only or vanish meanwhile: what stays is swept at the
-        next start."""
+        """Files of a user's run may vanish meanwhile, and its folders be closed to ourselves: what
+        stays all the same is swept at the next start."""
         shutil.rmtree(self.root, ignore_errors=True)
+        if self.root.exists():
+            _open_up(self.root)
+            shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _open_up(root: Path) -> None:
+    """Let us enter and empty every folder below `root`; nothing that a link leads to."""
+    with contextlib.suppress(OSError):
+        root.chmod(0o700)
+    for folder, names, _ in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            if not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.chmod(0o700)
 
 
 def training_workdir(root: Path, job: TrainingJob, host: str, interface: str) -> Workdir:
