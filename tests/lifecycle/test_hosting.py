@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import threading
+from pathlib import Path
 
 import pytest
 
 from lifecycle.house import BUCKET, House
 from requests_as_sdks_send import archive, wait_for
 from sagedock.domain.hosting import Endpoint
+from sagedock.store.database import DiskFull
 from scripted import Play
 
 TWO_SERVERS = {"InitialInstanceCount": 2}
@@ -66,6 +68,24 @@ def test_a_server_that_ends_at_once_fails_the_endpoint_with_its_last_words(house
     )
     assert "ImportError: no module" in reason
     assert house.log("v0/", endpoint.log_group) == ["ImportError: no module"]
+
+
+def test_an_endpoint_on_a_full_disk_fails_once_there_is_room(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+
+    def no_room(endpoint: object) -> Endpoint:
+        told.set()
+        raise DiskFull(Path("home/sagedock.db"))
+
+    house.backend.expect("serve").serves()
+    with monkeypatch.context() as disk:
+        disk.setattr(house.endpoints, "save", no_room)
+        house.deploy()
+        assert told.wait(10)
+        assert house.endpoints.get("dock").status == "Creating"
+    assert "There is no room left" in (house.settled("Failed").failure_reason or "")
 
 
 def test_a_server_that_never_gets_healthy_fails_the_endpoint(house: House) -> None:

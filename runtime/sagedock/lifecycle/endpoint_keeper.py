@@ -32,12 +32,14 @@ from sagedock.domain.states import (
 from sagedock.lifecycle.changes import Changes
 from sagedock.lifecycle.fleet import Fleet, FleetFailed, HostingRooms, variant_states
 from sagedock.lifecycle.model_server import ServedModel
+from sagedock.store.database import DiskFull
 from sagedock.store.resources import NotFound, Outdated
 
 log = logging.getLogger("sagedock.hosting")
 
 MAX_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 60.0
+_SECONDS_BETWEEN_TRIES = 0.5
 """More restarts than that within so short a time, and the endpoint is called Failed: its server
 will not stay up. The service says nothing about when it gives up."""
 
@@ -122,6 +124,9 @@ class EndpointKeeper:
             log.info("Endpoint %s was deleted meanwhile", self.name)
             self._over = True
             self._stop_fleet(0)
+        except DiskFull as error:
+            log.error("Endpoint %s waits to be marked Failed: %s", self.name, error)
+            self._fail_when_there_is_room(f"InternalServerError: {error}")
         except Exception:
             log.exception("Endpoint %s failed through a fault of sagedock's own", self.name)
             self._fail("InternalServerError: We encountered an internal error (sagedock).")
@@ -312,6 +317,15 @@ class EndpointKeeper:
         self._stop_fleet(0)
         self._change(lambda e: e if e.status == FAILED else e.moved_to(FAILED, _now(), reason))
         self._publish()
+
+    def _fail_when_there_is_room(self, reason: str) -> None:
+        """Without this an endpoint stayed Creating, which nobody may delete."""
+        while self._ending is None:
+            try:
+                self._fail(reason)
+                return
+            except DiskFull:
+                time.sleep(_SECONDS_BETWEEN_TRIES)
 
     def _stop_fleet(self, grace_seconds: float) -> None:
         if self._fleet is not None:
