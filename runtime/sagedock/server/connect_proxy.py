@@ -107,7 +107,8 @@ class ConnectProxy:
             )
         except (OSError, asyncio.TimeoutError) as error:
             # Most often a client that was not told of our authority; it has its own words for it.
-            _log.info("no TLS session for %s: %s", host, error)
+            reason = str(error) or "it took too long, or the client went away"
+            _log.info("no TLS session for %s: %s", host, reason)
             client.transport.abort()
             return
         if inside is not None:  # None: it was closed during the handshake
