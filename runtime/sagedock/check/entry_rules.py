@@ -76,8 +76,9 @@ def model_not_saved(script: Script, target: Target) -> Hits:
     if not for_sagemaker or _only_serves(entry) or not (entry.guards or entry.acts):
         return
     text = "\n".join(module.text for module in script.modules)
-    knows = r"model[-_]?dir|model[-_]?path|/opt/ml/model|/opt/ml\b(?!/)|SM_TRAINING_ENV|SM_MODEL"
-    if not re.search(rf"{knows}|sagemaker_(containers|training)|subprocess|os\.exec", text, re.I):
+    knows = r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/|SM_TRAINING_ENV"
+    elsewhere = r"SM_MODEL|sagemaker_(containers|training)|subprocess|os\.exec"
+    if not re.search(rf"{knows}|{elsewhere}", text, re.IGNORECASE):
         yield Hit.at(entry, _first(entry), "nothing here knows the model's folder")
 
 

@@ -226,8 +226,10 @@ class Texts:
         """`options = vars(args)`."""
 
         def is_vars(node: ast.AST) -> bool:
-            is_call = isinstance(node, ast.Call) and self.module.dotted(node.func) == "vars"
-            return is_call and bool(node.args) and self._is(node.args[0], self._namespaces)  # type: ignore[attr-defined]
+            if not (isinstance(node, ast.Call) and self.module.dotted(node.func) == "vars"):
+                return False
+            given = node.args[0] if node.args else node
+            return self._parses(given) or self._is(given, self._namespaces)
 
         return self._holding(is_vars)
 

@@ -1,0 +1,7 @@
+from mxnet import gluon
+
+NAME = "dense"
+
+
+def build(units):
+    return gluon.nn.Dense(units)

@@ -1,0 +1,8 @@
+# finds: SD102
+# reported: aws/sagemaker-python-sdk#446
+import os
+
+
+def main():
+    with open(os.path.join(os.environ["SM_MODEL_DIR"], "weights"), "w") as file:
+        file.write("1")

