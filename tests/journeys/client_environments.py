@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from uv import find_uv_bin
 
 from sagedock.backends.locks import locked
@@ -22,9 +21,13 @@ REQUIREMENTS = Path(__file__).parent / "clients"
 ENVIRONMENTS = Path(__file__).parents[2] / ".sagedock-test" / "clients"
 
 
+class CannotBuild(Exception):
+    """No package index, most likely."""
+
+
 def client_environment(name: str) -> Path:
-    """The `bin` folder of the environment of clients/<name>.txt. Skips the test, with the reason,
-    where it cannot be installed."""
+    """The `bin` folder of the environment of clients/<name>.txt. Raises CannotBuild, which is the
+    reason to skip the test."""
     requirements = REQUIREMENTS / f"{name}.txt"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     digest = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:10]
@@ -51,4 +54,5 @@ def _uv(*words: str) -> None:
         check=False,
     )
     if told.returncode:
-        pytest.skip(f"the client's environment cannot be built: {told.stderr.strip()[-400:]}")
+        reason = told.stderr.strip()[-400:]
+        raise CannotBuild(f"the client's environment cannot be built: {reason}")

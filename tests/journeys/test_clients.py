@@ -10,14 +10,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from journeys.client_environments import client_environment
+from journeys.client_environments import CannotBuild, client_environment
 from journeys.traveller import SCRIPT, Traveller
-from requests_as_sdks_send import LEGACY_IMAGE, ROLE, SCRIPTS, source_archive
+from requests_as_sdks_send import SCRIPTS, legacy_container, source_archive, training_request
 from sagedock import Emulator
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cifar10"
@@ -26,7 +26,6 @@ sys.path.insert(0, str(EXAMPLE))  # the example's files import one another, as w
 import recordio  # noqa: E402
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow]
-Led = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -48,36 +47,82 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def led(emulator: Emulator, tmp_path: Path) -> Led:
-    """led("python", "x.py") under `sagedock run`, as its standard output; it has to exit with 0."""
+class Departed:
+    """A client under way: `sagedock run -- words`, in a folder of its own."""
 
-    def call(*words: str) -> str:
-        told = subprocess.run(
-            [sys.executable, "-m", "sagedock", "run", "--", *words],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "HOME": str(tmp_path),
-                "SAGEDOCK_HOME": str(emulator.settings.home),
-                "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert told.returncode == 0, told.stdout[-2000:] + told.stderr[-3000:]
-        assert "Traceback" not in told.stderr, told.stderr[-3000:]
-        return told.stdout
+    def __init__(self, words: list[str], folder: Path, emulator: Emulator) -> None:
+        self.folder = folder
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        settings = {
+            "HOME": str(folder),
+            "SAGEDOCK_HOME": str(emulator.settings.home),
+            "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+        }
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sagedock", "run", "--", *words],
+                cwd=folder,
+                env={**os.environ, **settings},
+                stdout=out,
+                stderr=err,
+            )
 
-    return call
+    def arrives(self) -> str:
+        """What it printed; it has to end well."""
+        code = self.process.wait(300)
+        out, err = self._out.read_text(), self._err.read_text()
+        assert code == 0, out[-2000:] + err[-3000:]
+        assert "Traceback" not in err, err[-3000:]
+        return out
+
+
+Station = dict[str, "Departed | CannotBuild"]
+
+
+@pytest.fixture(scope="module")
+def station(
+    emulator: Emulator, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Station]:
+    """All clients, who set out together: most of their time they sleep between two questions."""
+    epoch = ["--data", str(data), "--epochs", "1"]
+    here = Path(__file__).parent
+    notebook = [str(EXAMPLE / "cifar10.ipynb"), str(EXAMPLE), str(data)]
+    journeys = {
+        "tutorial v1": ("sdk-v1", "python", str(EXAMPLE / "fit_sdk_v1.py"), *epoch),
+        "tutorial v2": ("sdk-v2", "python", str(EXAMPLE / "fit_sdk_v2.py"), *epoch),
+        "v2": ("sdk-v2", "python", str(here / "programs" / "sdk_v2.py"), str(SCRIPTS / SCRIPT)),
+        "notebook": ("sdk-v2", "python", str(here / "programs" / "notebook.py"), *notebook),
+        "cli": ("aws-cli", "aws", str(here / "programs" / "aws_cli.sh")),
+    }
+    under_way: Station = {}
+    for name, (environment, program, *words) in journeys.items():
+        folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
+        try:
+            found = str(client_environment(environment) / program)
+        except CannotBuild as reason:
+            under_way[name] = reason
+            continue
+        call = [found, *words] if program == "python" else ["sh", *words, found]
+        if name == "cli":
+            write_requests(folder)
+        under_way[name] = Departed(call, folder, emulator)
+    yield under_way
+    for client in under_way.values():
+        if isinstance(client, Departed) and client.process.poll() is None:
+            client.process.kill()
+            client.process.wait()
+
+
+def of(station: Station, name: str) -> Departed:
+    client = station[name]
+    if isinstance(client, CannotBuild):
+        pytest.skip(str(client))
+    return client
 
 
 @pytest.mark.mxnet
-def test_the_tutorial_with_sdk_v1(led: Led, data: Path, emulator: Emulator) -> None:
-    python = str(client_environment("sdk-v1") / "python")
-    told = led(python, str(EXAMPLE / "fit_sdk_v1.py"), "--data", str(data), "--epochs", "1")
+def test_the_tutorial_with_sdk_v1(station: Station, emulator: Emulator) -> None:
+    told = of(station, "tutorial v1").arrives()
     assert "[Epoch 0] validation: accuracy=" in told
     assert "Completed - Training job completed" in told
     assert "Billable seconds:" in told
@@ -87,18 +132,15 @@ def test_the_tutorial_with_sdk_v1(led: Led, data: Path, emulator: Emulator) -> N
 
 
 @pytest.mark.mxnet
-def test_the_tutorial_with_sdk_v2(led: Led, data: Path) -> None:
-    python = str(client_environment("sdk-v2") / "python")
-    told = led(python, str(EXAMPLE / "fit_sdk_v2.py"), "--data", str(data), "--epochs", "1")
+def test_the_tutorial_with_sdk_v2(station: Station) -> None:
+    told = of(station, "tutorial v2").arrives()
     assert "[Epoch 0] validation: accuracy=" in told
     assert "Billable seconds:" in told
     assert told.count(" → ") == 10
 
 
-def test_sdk_v2_attaches_updates_and_tells_why_a_job_failed(led: Led) -> None:
-    python = str(client_environment("sdk-v2") / "python")
-    told = led(python, str(Path(__file__).parent / "programs" / "sdk_v2.py"), str(SCRIPTS / SCRIPT))
-    last = json.loads(told.splitlines()[-1])
+def test_sdk_v2_attaches_updates_and_tells_why_a_job_failed(station: Station) -> None:
+    last = json.loads(of(station, "v2").arrives().splitlines()[-1])
     assert last["attached"] is True
     assert last["answers"] == [{"word": "novel", "got": [1]}] * 2
     assert last["another_config"] is True
@@ -107,79 +149,33 @@ def test_sdk_v2_attaches_updates_and_tells_why_a_job_failed(led: Led) -> None:
     assert last["tracebacks"] == []
 
 
-def test_the_aws_cli_from_data_to_an_answer(led: Led, tmp_path: Path) -> None:
-    """One flow, as somebody would type it."""
-    aws = str(client_environment("aws-cli") / "aws")
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.txt").write_text("a")
-    (tmp_path / "in" / "big.bin").write_bytes(os.urandom(9 * 1024 * 1024))
-    (tmp_path / "code.tar.gz").write_bytes(source_archive("legacy_story.py"))
-    (tmp_path / "body.json").write_text("[1, 2]")
-    job = {
-        "TrainingJobName": "typed",
-        "RoleArn": ROLE,
-        "AlgorithmSpecification": {"TrainingImage": LEGACY_IMAGE, "TrainingInputMode": "File"},
-        "OutputDataConfig": {"S3OutputPath": "s3://cli/out"},
-        "ResourceConfig": {
-            "InstanceCount": 1,
-            "InstanceType": "ml.m5.large",
-            "VolumeSizeInGB": 5,
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
-        "HyperParameters": {
-            "sagemaker_program": '"legacy_story.py"',
-            "sagemaker_submit_directory": '"s3://cli/code.tar.gz"',
-            "sagemaker_job_name": '"typed"',
-            "sagemaker_region": '"us-east-1"',
-            "sagemaker_container_log_level": "20",
-            "lines": "2",
-        },
-    }
-    container = {
-        "Image": LEGACY_IMAGE,
-        "ModelDataUrl": "s3://cli/out/typed/output/model.tar.gz",
-        "Environment": {
-            "SAGEMAKER_PROGRAM": "legacy_story.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "s3://cli/code.tar.gz",
-        },
-    }
-    variant = "VariantName=v,ModelName=typed,InitialInstanceCount=1,InstanceType=ml.m5.large"
-    configured = f"--endpoint-config-name typed --production-variants {variant}"
-    named = "--endpoint-name typed"
-    script = f"""set -e
-    aws() {{ {aws} "$@"; }}
-    aws s3 mb s3://cli
-    aws s3 sync in s3://cli/in --no-progress
-    aws s3 sync in s3://cli/in --no-progress
-    aws s3 cp code.tar.gz s3://cli/code.tar.gz --no-progress
-    aws s3 sync s3://cli/in back --no-progress
-    diff -r in back
-    aws sagemaker create-training-job --cli-input-json '{json.dumps(job)}'
-    aws sagemaker wait training-job-completed-or-stopped --training-job-name typed
-    aws logs filter-log-events --log-group-name /aws/sagemaker/TrainingJobs \
-        --log-stream-name-prefix typed/ --query 'events[].message' --output text
-    aws sagemaker create-model --model-name typed --execution-role-arn {ROLE} \
-        --primary-container '{json.dumps(container)}'
-    aws sagemaker create-endpoint-config {configured}
-    aws sagemaker create-endpoint {named} --endpoint-config-name typed
-    aws sagemaker wait endpoint-in-service {named}
-    aws sagemaker-runtime invoke-endpoint {named} --content-type application/json \
-        --body fileb://body.json answer.json --query InvokedProductionVariant
-    aws sagemaker delete-endpoint {named}
-    aws sagemaker wait endpoint-deleted {named}
-    aws s3 rb s3://cli --force
-    """
-    told = led("sh", "-c", script)
+@pytest.mark.mxnet
+def test_the_notebook_runs_cell_by_cell(station: Station) -> None:
+    told = of(station, "notebook").arrives()
+    assert "Completed s3://" in told
+    assert told.count(" → ") == 10
+
+
+def test_the_aws_cli_from_data_to_an_answer(station: Station) -> None:
+    client = of(station, "cli")
+    told = client.arrives()
     assert told.count("upload: in/a.txt") == 1, "a second sync has nothing to upload"
     assert "line 1 loss=0.50" in told
-    assert json.loads((tmp_path / "answer.json").read_text()) == {"word": "hello", "got": [1, 2]}
+    answer = json.loads((client.folder / "answer.json").read_text())
+    assert answer == {"word": "hello", "got": [1, 2]}
     assert '\n"v"\n' in told
 
 
-@pytest.mark.mxnet
-def test_the_notebook_runs_cell_by_cell(led: Led, data: Path, tmp_path: Path) -> None:
-    python = str(client_environment("sdk-v2") / "python")
-    runner = str(Path(__file__).parent / "programs" / "notebook.py")
-    told = led(python, runner, str(EXAMPLE / "cifar10.ipynb"), str(EXAMPLE), str(data))
-    assert "Completed s3://" in told
-    assert told.count(" → ") == 10
+def write_requests(folder: Path) -> None:
+    """Files that programs/aws_cli.sh names."""
+    (folder / "in").mkdir()
+    (folder / "in" / "a.txt").write_text("a")
+    (folder / "in" / "big.bin").write_bytes(os.urandom(9 * 1024 * 1024))
+    (folder / "code.tar.gz").write_bytes(source_archive("legacy_story.py"))
+    (folder / "body.json").write_text("[1, 2]")
+    job = training_request("typed", "cli", "legacy_story.py", {"lines": 2})
+    job["HyperParameters"]["sagemaker_submit_directory"] = '"s3://cli/code.tar.gz"'
+    (folder / "job.json").write_text(json.dumps(job))
+    container = legacy_container("s3://cli/out/typed/output/model.tar.gz", "cli", "legacy_story.py")
+    container["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"] = "s3://cli/code.tar.gz"
+    (folder / "container.json").write_text(json.dumps(container))
