@@ -143,6 +143,17 @@ def test_a_folder_s_entry_point_brings_what_it_imports(tmp_path: Path) -> None:
     assert [(f["rule"], Path(f["file"]).name) for f in told["findings"]] == [("SD133", "loop.py")]
 
 
+def test_the_output_on_the_page_is_the_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "check.md").read_text(encoding="utf-8")
+    shown = page.split("```text\n")[1].split("```")[0]
+    script = page.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    Path("rounds.py").write_text(script, encoding="utf-8")
+    assert run("rounds.py").stdout == shown
+
+
 def test_explain_prints_a_rule_s_page() -> None:
     told = run("--explain", "sd101")
     assert told.exit_code == 0

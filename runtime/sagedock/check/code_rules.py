@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import sys
 from collections.abc import Iterator
 
 from sagedock.check import packages, python2
@@ -29,8 +30,13 @@ def syntax(script: Script, target: Target) -> Hits:
     for module in script.modules:
         if module.error is not None and not python2.places(module.text):
             error = module.error
-            told = f"no Python 3 takes this: {error.msg}"
+            told = f"Python {_own_python()} does not take this: {error.msg}"
             yield Hit(module, error.lineno or 1, max(error.offset or 1, 1), told)
+
+
+def _own_python() -> str:
+    """The Python that parses here; later syntax is an error to it."""
+    return ".".join(str(number) for number in sys.version_info[:2])
 
 
 def old_python(script: Script, target: Target) -> Hits:
@@ -81,6 +87,7 @@ def undefined_name(script: Script, target: Target) -> Hits:
             "__package__",
             "__class__",
             "WindowsError",
+            "get_ipython",
         }
         seen = set()
         for node in module.nodes:
@@ -263,7 +270,7 @@ RULES = (
         id="SD130",
         name="syntax",
         level="error",
-        sentence="The file is no Python.",
+        sentence="The file is no Python that the checker's own Python takes.",
         cloud="SyntaxError before anything runs; the job is Failed.",
         fix="Mend the line.",
         failing="def train(hyperparameters:\n    return 1\n",

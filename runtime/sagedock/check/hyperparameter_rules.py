@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sagedock.check.module import Module, text_of
 from sagedock.check.rule import Hit, Hits, Rule, needs_script_mode, needs_syntax
@@ -61,7 +62,8 @@ def flag_argument(script: Script, target: Target) -> Hits:
 
 def positional_argument(script: Script, target: Target) -> Hits:
     for module, argument in _every(script):
-        optional = text_of(argument.options.get("nargs")) in ("?", "*")
+        count = argument.options.get("nargs")
+        optional = count is not None and text_of(count) != "+"
         if argument.is_positional and not optional and _reads_command_line(module):
             told = f"`{argument.names[0]}` is positional, and the container passes only --names"
             yield Hit.at(module, argument.call, told)
@@ -98,13 +100,19 @@ def file_as_number(script: Script, target: Target) -> Hits:
 
 def _as_number(script: Script, kind: Kind, told: str) -> Hits:
     for module in script.modules:
-        texts = Texts(module)
+        texts = _texts(module)
         for used in _used_as_numbers(module):
             origin = texts.origin(used)
             if origin is not None and origin.kind == kind:
                 yield Hit.at(
                     module, used, told.format(origin.name) + ", and a number is needed here"
                 )
+
+
+@lru_cache(maxsize=64)
+def _texts(module: Module) -> Texts:
+    """Once a module: three rules ask."""
+    return Texts(module)
 
 
 def _used_as_numbers(module: Module) -> Iterator[ast.expr]:

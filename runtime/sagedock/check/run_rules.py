@@ -151,12 +151,22 @@ def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
         for n in ast.walk(handler)
     ):
         return False
+    if _leaves_afterwards(module, above):
+        return False
     in_loop = any(isinstance(a, (ast.For, ast.While)) for a in module.around(above))
     calls = [n for s in above.body for n in ast.walk(s) if isinstance(n, ast.Call)]
     at_top = isinstance(module.scope(above), ast.Module)
     return at_top and not in_loop and any(
         isinstance(c.func, ast.Name) and c.func.id in ("main", "train", "run", "fit") for c in calls
     )  # fmt: skip
+
+
+def _leaves_afterwards(module: Module, block: ast.Try) -> bool:
+    """`sys.exit(code)` after the block: the handler may have set the code."""
+    around: list[ast.stmt] = getattr(module.parents[block], "body", [])
+    later = [s for s in around if s.lineno > block.lineno]
+    calls = [n for s in later for n in ast.walk(s) if isinstance(n, ast.Call)]
+    return any(re.search("exit|kill|abort", _name(call)) for call in calls)
 
 
 def exit_under_legacy(script: Script, target: Target) -> Hits:

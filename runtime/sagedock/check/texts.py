@@ -208,14 +208,17 @@ class Texts:
         return called is not None and self._returns_arguments(called)
 
     def _returns_arguments(self, function: Function) -> bool:
+        """Whether it ends with `return parser.parse_args()`, or with a name given that."""
         returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return) and n.value]
         if len(returned) != 1:
             return False
-        value: ast.AST = returned[0]
+        value: ast.AST | None = returned[0]
         if isinstance(value, ast.Name):
-            given = self._assignments.get((function, value.id), [None])
-            return len(given) == 1 and isinstance(given[0], ast.Call) and self._parses(given[0])
-        return isinstance(value, ast.Call) and self._parses(value)
+            given = self._assignments.get((function, value.id), [])
+            value = given[0] if len(given) == 1 else None
+        # Only the method itself counts here: functions may return one another's results in a ring.
+        called = value.func if isinstance(value, ast.Call) else None
+        return getattr(called, "attr", "") in ("parse_args", "parse_known_args")
 
     @cached_property
     def _namespaces(self) -> set[Slot]:
