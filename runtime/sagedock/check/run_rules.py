@@ -30,7 +30,7 @@ def foreign_path(script: Script, target: Target) -> Hits:
             text = text_of(node)
             if text is None or not _FOREIGN.match(text) or "\n" in text:
                 continue
-            if _is_probed(module, text) or _in_dead_guard(script, target, module, node):
+            if _is_probed(module, node, text) or _in_dead_guard(script, target, module, node):
                 continue
             if _is_used(module, node):
                 yield Hit.at(module, node, f"{text!r} is a path of your machine")
@@ -62,10 +62,14 @@ def _name(call: ast.Call) -> str:
     return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
 
 
-def _is_probed(module: Module, text: str) -> bool:
-    """The script looks first whether it is there, or only under a condition."""
+def _is_probed(module: Module, node: ast.AST, text: str) -> bool:
+    """The script looks whether the path is there, as it stands or by its name."""
+    above = module.parents.get(node)
+    target = above.targets[0] if isinstance(above, ast.Assign) else None
+    name = target.id if isinstance(target, ast.Name) else None
     probes = ("exists", "isdir", "isfile", "is_dir", "is_file")
-    return any(_name(call) in probes for call in module.calls) and text in module.text
+    asked = [n for call in module.calls if _name(call) in probes for n in ast.walk(call)]
+    return any(text_of(n) == text or (name and getattr(n, "id", "") == name) for n in asked)
 
 
 def _in_dead_guard(script: Script, target: Target, module: Module, node: ast.AST) -> bool:

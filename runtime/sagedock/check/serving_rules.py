@@ -10,16 +10,13 @@ from sagedock.check.script import Script
 from sagedock.check.target import OTHER_FRAMEWORKS, Generation, Target
 
 _TRIPLE = ("input_fn", "predict_fn", "output_fn")
-_COUNTS: dict[Generation | None, dict[str, tuple[int, ...]]] = {
-    "legacy": {
-        "model_fn": (1,), "transform_fn": (4,), "input_fn": (2, 3), "predict_fn": (2,),
-        "output_fn": (2,),
-    },
-    "script": {
-        "model_fn": (1,), "transform_fn": (4,), "input_fn": (2, 3), "predict_fn": (2,),
-        "output_fn": (2,),
-    },
-}  # fmt: skip
+_COUNTS: dict[str, tuple[int, ...]] = {
+    "model_fn": (1,),
+    "transform_fn": (4,),
+    "input_fn": (2, 3),
+    "predict_fn": (2,),
+    "output_fn": (2,),
+}
 """How many arguments each is called with; input_fn of a Module has the model as the third."""
 
 _CALLS = {
@@ -36,7 +33,7 @@ _DATA = frozenset({"data", "input_data", "input", "inputs", "input_object", "req
 def serving_parameters(script: Script, target: Target) -> Hits:
     generation = target.generation(script.entry)
     for module in script.served:
-        for name, counts in _COUNTS[generation or "script"].items():
+        for name, counts in _COUNTS.items():
             function = module.functions.get(name)
             if function is None:
                 continue
