@@ -44,6 +44,15 @@ def test_a_new_endpoint_is_creating_and_its_description_is_held(creating: Desk) 
     assert creating.hosting.orders == [("create", "e", "Creating")]
 
 
+@pytest.mark.evidence("recorded", "CreateEndpoint of SDK v1 1.72: Tags: []")
+def test_an_endpoint_that_an_sdk_made_is_known_to_be_polled(creating: Desk) -> None:
+    creating.ask("sagemaker", "CreateEndpoint", EndpointName="s", EndpointConfigName="one", Tags=[])
+
+    by_sdk = creating.ask("sagemaker", "DescribeEndpoint", EndpointName="s")
+    by_hand = creating.ask("sagemaker", "DescribeEndpoint", EndpointName="e")
+    assert (by_sdk.is_polled, by_hand.is_polled) == (True, False)
+
+
 def test_an_endpoint_in_service_shows_its_variants(serving: Desk) -> None:
     shown = _describe(serving, "e")
     assert (shown["EndpointStatus"], shown["EndpointConfigName"]) == ("InService", "one")

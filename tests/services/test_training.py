@@ -74,6 +74,17 @@ def test_a_job_in_transition_is_held_and_an_ended_one_is_not(desk: Desk) -> None
     assert isinstance(desk.ask("sagemaker", "DescribeTrainingJob", TrainingJobName="held"), dict)
 
 
+@pytest.mark.evidence("recorded", "CreateTrainingJob of SDK v1 1.72 and v2 2.257")
+def test_a_job_that_an_sdk_made_is_known_to_be_polled(desk: Desk) -> None:
+    debugger = {"S3OutputPath": "s3://data/out", "CollectionConfigurations": []}
+    desk.ask("sagemaker", "CreateTrainingJob", **_named("by-sdk", DebugHookConfig=debugger))
+    desk.ask("sagemaker", "CreateTrainingJob", **_named("by-hand"))
+
+    by_sdk = desk.ask("sagemaker", "DescribeTrainingJob", TrainingJobName="by-sdk")
+    by_hand = desk.ask("sagemaker", "DescribeTrainingJob", TrainingJobName="by-hand")
+    assert (by_sdk.is_polled, by_hand.is_polled) == (True, False)
+
+
 @pytest.mark.evidence("recorded", "users' reports, e.g. workbench issue 384")
 def test_a_second_job_of_that_name_is_in_use_with_its_arn(desk: Desk) -> None:
     arn = desk.train("twice")

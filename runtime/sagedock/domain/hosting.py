@@ -40,7 +40,8 @@ class Endpoint(Resource):
     """An endpoint; immutable, each step makes the next one.
 
     `config_name` is what it serves, `next_config_name` what it is being updated to (None unless
-    Updating). `variants` are those of the configuration being served.
+    Updating). `variants` are those of the configuration being served. `made_by_sdk`: the request
+    was one that only the SDKs send.
     """
 
     kind: ClassVar[str] = "endpoint"
@@ -51,6 +52,7 @@ class Endpoint(Resource):
     next_config_name: str | None = None
     variants: tuple[VariantState, ...] = ()
     failure_reason: str | None = None
+    made_by_sdk: bool = False
 
     @property
     def status(self) -> str:
@@ -87,6 +89,7 @@ class Endpoint(Resource):
                 for v in self.variants
             ],
             "failure_reason": self.failure_reason,
+            "made_by_sdk": self.made_by_sdk,
         }
 
     @classmethod

@@ -130,7 +130,8 @@ class Gateway:
             operation = visit.operation or self._understand(visit)
             result = operation(visit.request, visit.context)
             if isinstance(result, Held):
-                if self._hold_seconds > 0 and polls(visit.context.user_agent):
+                is_polled = result.is_polled or polls(visit.context.user_agent)
+                if self._hold_seconds > 0 and is_polled:
                     return result
                 result = result.answer
             return self._serialize(visit, result)

@@ -30,11 +30,13 @@ class Context:
 @dataclass(frozen=True, slots=True)
 class Held:
     """An answer that will soon be out of date: `resource` (an ARN) is still in transition and was
-    at `version` when `answer` was made."""
+    at `version` when `answer` was made. `is_polled`: an SDK made the resource, and will ask again
+    and again."""
 
     answer: Answer
     resource: str
     version: int
+    is_polled: bool = False
 
 
 Operation = Callable[[Request, Context], "Answer | Held"]

@@ -68,6 +68,9 @@ class EndpointOperations:
             request=sent,
             config_name=config_name,
             variants=self._variants(config, context),
+            # SDK v1 and v2 send `Tags: []` where the user gave none (recorded); nobody does it by
+            # hand. Under a new boto3 nothing else tells SDK v1 from any other program.
+            made_by_sdk=request.get("Tags") == [],
         )
         try:
             endpoint = self._endpoints.add(wanted, tags)
@@ -86,7 +89,7 @@ class EndpointOperations:
             config = None
         answer = project("sagemaker", "DescribeEndpoint", described(endpoint, config))
         if endpoint.in_transition:
-            return Held(answer, endpoint.arn, endpoint.version)
+            return Held(answer, endpoint.arn, endpoint.version, endpoint.made_by_sdk)
         return answer
 
     @operation("ListEndpoints")

@@ -59,7 +59,9 @@ class TrainingOperations:
         """The request as sent, and the state; held while the job goes on."""
         job = self._job(request["TrainingJobName"])
         answer = project("sagemaker", "DescribeTrainingJob", described(job))
-        return answer if job.has_ended else Held(answer, job.arn, job.version)
+        # Both SDKs configure the debugger in every job (recorded), by hand nearly nobody does.
+        by_sdk = "DebugHookConfig" in job.request
+        return answer if job.has_ended else Held(answer, job.arn, job.version, by_sdk)
 
     @operation("ListTrainingJobs")
     def list(self, request: Request, context: Context) -> Answer:
