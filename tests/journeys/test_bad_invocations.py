@@ -40,6 +40,7 @@ def test_a_model_fn_that_raises_fails_the_endpoint_with_its_traceback_in_the_log
     endpoint = traveller.deploy("failing", traveller.legacy(model))
     assert endpoint["EndpointStatus"] == "Failed"
     assert "did not pass the ping health check" in endpoint["FailureReason"]
+    assert "the story is not found" in endpoint["FailureReason"], "the user's own error says why"
     log = "\n".join(traveller.endpoint_log("failing", "the story is not found"))
     assert 'legacy_story.py", line' in log
     told = traveller.refusal("failing", [1])

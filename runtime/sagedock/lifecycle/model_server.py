@@ -7,6 +7,7 @@ the startup deadline of 8 minutes (DG your-algorithms-inference-code).
 from __future__ import annotations
 
 import http.client
+import re
 import secrets
 import threading
 import time
@@ -22,6 +23,9 @@ from sagedock.lifecycle.log_pump import EventStore, LogPump
 PORT = 8080
 MODEL = "/opt/ml/model"
 PING_TIMEOUT_SECONDS = 2.0
+
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)(: .*)?$")
+"""The line that ends a traceback."""
 
 
 class ModelServerFailed(SagedockError):
@@ -130,8 +134,12 @@ class ServedModel:
         return f"The model server ended with exit code {code}.{self._last_words()}"
 
     def _last_words(self) -> str:
-        lines = [line for line in self.pump.tail if line.strip()]
-        return f" Its last line: {lines[-1].strip()}" if lines else " It printed nothing."
+        """The last line that names an exception, for it says why; else the last line."""
+        lines = [line.strip() for line in self.pump.tail if line.strip()]
+        if not lines:
+            return " It printed nothing."
+        errors = (line for line in reversed(lines) if _EXCEPTION.match(line))
+        return f" It said: {next(errors, lines[-1])}"
 
 
 def ping(host: str, port: int) -> bool:
