@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 import tempfile
 import threading
@@ -258,15 +259,18 @@ def tell(screen: Screen, summary: dict[str, Any], home: Path) -> None:
         screen.line(screen.style(f"            {service}: {', '.join(operations)}", "faint"))
     screen.line()
     screen.line("Next")
+    # `make demo` runs without an activated environment: name the program where it lies.
+    here = Path(sys.executable).parent / "sagedock"
+    program = "sagedock" if shutil.which("sagedock") else _short(here)
     for command, what in (
         ("make demo ARGS='--seconds 300'", "a better net"),
         (
-            f"sagedock serve --home {_short(home)}",
+            f"{program} serve --home {_short(home)}",
             "the emulator alone; the job and its log are there",
         ),
-        ("sagedock run -- python YOUR_SCRIPT.py", "your own client, unchanged"),
+        (f"{program} run -- python YOUR_SCRIPT.py", "your own client, unchanged"),
     ):
-        screen.line(f"  {command:<40} {screen.style(what, 'faint')}")
+        screen.line(f"  {command:<48} {screen.style(what, 'faint')}")
 
 
 def _short(path: Path) -> str:
