@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
 		echo "This Python has no venv module of its own: fetching virtualenv."; \
 		rm -rf $(VENV) .venv-maker; \
-		$(PYTHON) -m pip install --quiet --target .venv-maker virtualenv \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .venv-maker virtualenv \
 		&& PYTHONPATH=.venv-maker $(PYTHON) -m virtualenv --quiet $(VENV); \
 		made=$$?; rm -rf .venv-maker; test $$made = 0; } || { \
 		echo "$(VENV) cannot be made: $(PYTHON) needs its venv module (Debian: apt install" \
@@ -57,8 +57,8 @@ $(STAMP): pyproject.toml
 	if [ -n "$$links" ]; then export UV_FIND_LINKS="$${UV_FIND_LINKS:-$$(echo $$links | tr ' ' ,)}"; fi; \
 	if [ -n "$$more" ]; then export UV_INDEX="$${UV_INDEX:-$$(echo $$more)}"; \
 		export UV_INDEX_STRATEGY="$${UV_INDEX_STRATEGY:-unsafe-best-match}"; fi; \
-	$(BIN)/python -m pip install --quiet uv \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
 	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev \
-	|| { $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' \
-	     && $(BIN)/python -m pip install --quiet --editable . --group dev; }
+	|| { $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
+	     && $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev; }
 	@touch $@

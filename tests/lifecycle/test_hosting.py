@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,6 +251,45 @@ def test_no_request_fails_while_an_endpoint_is_updated(house: House) -> None:
     over.set()
     asking.join()
     assert set(seen) == {200}
+
+
+@pytest.mark.evidence("docs", "API_UpdateEndpoint.html: RetainAllVariantProperties")
+@pytest.mark.parametrize(
+    ("asked", "weight"),
+    [
+        ({}, 1.0),
+        ({"RetainAllVariantProperties": True}, 3.0),
+        (
+            {
+                "RetainAllVariantProperties": True,
+                "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}],
+            },
+            1.0,
+        ),
+    ],
+)
+def test_an_update_keeps_a_variants_weight_only_where_it_was_asked_to(
+    house: House, asked: dict[str, Any], weight: float
+) -> None:
+    serving(house)
+    house.config("next")
+    house.backend.expect("serve").serves()
+    current = house.endpoints.get("dock")
+    heavy = replace(current.variants[0], current_weight=3.0, desired_weight=3.0)
+    house.endpoints.save(replace(current, variants=(heavy,), request={**current.request, **asked}))
+
+    house.hosting.update(house.updates("next"))
+
+    assert house.settled().config_name == "next"
+    assert house.endpoints.get("dock").variants[0].desired_weight == weight
+
+
+def test_a_deleted_endpoint_is_gone_when_the_call_returns(house: House) -> None:
+    serving(house)
+
+    house.deletes()
+
+    assert house.is_gone()
 
 
 def test_an_update_that_fails_rolls_back_and_says_why(house: House) -> None:

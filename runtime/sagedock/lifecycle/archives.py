@@ -83,8 +83,6 @@ def _stays_inside(member: tarfile.TarInfo, folder: Path) -> bool:
     target = os.path.realpath(os.path.join(root, member.name))
     if target != root and not target.startswith(root + os.sep):
         return False
-    if os.path.isabs(member.name):
-        return False
     if member.issym():
         points_at = os.path.join(os.path.dirname(target), member.linkname)
     elif member.islnk():
