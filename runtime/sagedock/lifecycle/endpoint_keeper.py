@@ -37,6 +37,7 @@ from sagedock.store.resources import NotFound, Outdated
 
 log = logging.getLogger("sagedock.hosting")
 
+ROUTE_LINGER_SECONDS = 0.2
 MAX_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 60.0
 _SECONDS_BETWEEN_TRIES = 0.5
@@ -189,6 +190,8 @@ class EndpointKeeper:
         )
         self._publish()
         if old is not None:
+            # Who looked the old route up a moment ago is still on its way to the old servers.
+            time.sleep(ROUTE_LINGER_SECONDS)
             old.stop(self._rooms.grace_seconds)
 
     def scale(self) -> None:
