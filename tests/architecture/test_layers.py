@@ -51,6 +51,8 @@ DOORS: dict[str, set[str]] = {
     "uvicorn": {"server"},
     "httptools": {"server"},
     "cryptography": {"server/certificates.py"},
+    "docker": {"backends/docker"},
+    "requests": {"backends/docker"},
     "pydantic": {"settings.py"},
     "uv": {"backends"},
     "click": {"cli"},
