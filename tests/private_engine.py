@@ -50,15 +50,17 @@ for word in "$@"; do
 done
 exec runc "$@"
 """
-_NVIDIA_SMI = """\
+_NVIDIA_SMI = r"""
 #!/bin/sh
 index=0
 for uuid in {uuids}; do
-    case ",$NVIDIA_VISIBLE_DEVICES," in *,all,* | *,$uuid,*)
+    case ",$NVIDIA_VISIBLE_DEVICES,$(eval echo "by-cdi-\$STAND_IN_$index")," in
+    *,all,* | *,$uuid,* | *,by-cdi-1,*)
         case "$*" in
-            *compute_cap*) echo "$index, $uuid, NVIDIA Stand-in, 8.6, 8192 MiB" ;;
-            -L) echo "GPU $index: NVIDIA Stand-in (UUID: $uuid)" ;;
+        *compute_cap*) echo "$index, $uuid, NVIDIA Stand-in, 8.6, 8192 MiB" ;;
+        -L) echo "GPU $index: NVIDIA Stand-in (UUID: $uuid)" ;;
         esac
+        ;;
     esac
     index=$((index + 1))
 done
@@ -82,10 +84,15 @@ def major_version() -> int:
 
 @dataclass(frozen=True)
 class PrivateEngine:
-    """`seen` is where hook and runtime leave what they saw."""
+    """`seen` is where hook and runtime leave what they saw; `specification` is the file that
+    makes GPUs known by CDI."""
 
     engine: Engine
     seen: Path
+    specification: Path
+
+    def know_gpus_by_cdi(self) -> None:
+        self.specification.write_text(json.dumps(_specification()))
 
     def forget(self) -> None:
         for file in self.seen.iterdir():
@@ -122,7 +129,6 @@ def private_engine(folder: Path, toolkit: bool = True) -> Iterator[PrivateEngine
     if toolkit:
         _program(folder / "bin" / "nvidia-container-runtime-hook", _HOOK, folder)
         _program(folder / "bin" / "stand-in-runtime", _RUNTIME, folder)
-        (folder / "cdi" / "nvidia.json").write_text(json.dumps(_specification()))
         environment["PATH"] = f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"
     configuration = folder / "daemon.json"
     configuration.write_text(json.dumps(_configuration(folder, toolkit)))
@@ -142,7 +148,10 @@ def private_engine(folder: Path, toolkit: bool = True) -> Iterator[PrivateEngine
             tag=IMAGE.partition(":")[2],
             changes=["ENV PATH=/bin", "ENV NVIDIA_VISIBLE_DEVICES=all"],
         )
-        yield PrivateEngine(engine, folder / "seen")
+        private = PrivateEngine(engine, folder / "seen", folder / "cdi" / "nvidia.json")
+        if toolkit:
+            private.know_gpus_by_cdi()
+        yield private
         engine.close()
     finally:
         daemon.terminate()
@@ -189,7 +198,7 @@ def _connected(folder: Path, daemon: subprocess.Popen[bytes]) -> Engine:
 
 
 def _program(path: Path, text: str, folder: Path) -> None:
-    path.write_text(text.format(seen=folder / "seen"))
+    path.write_text(text.format(seen=folder / "seen", uuids=" ".join(GPUS)))
     path.chmod(0o755)
 
 
@@ -222,7 +231,7 @@ def _root_of_image(folder: Path) -> bytes:
         ["ldd", *files.values()], capture_output=True, text=True, check=True
     ).stdout
     files |= {library: library for library in re.findall(r"(/\S+) \(0x", told)}
-    _program(folder / "nvidia-smi", _NVIDIA_SMI.replace("{uuids}", " ".join(GPUS)), folder)
+    _program(folder / "nvidia-smi", _NVIDIA_SMI.lstrip(), folder)
     files["/bin/nvidia-smi"] = str(folder / "nvidia-smi")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", dereference=True) as tar:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from docker.errors import APIError, ImageNotFound
+from docker.models.containers import Container
 
 import private_engine
 from private_engine import GPUS, IMAGE, PrivateEngine, environment
@@ -65,6 +66,12 @@ def environment_with(engine: PrivateEngine, *gpus: Gpu, way: Way = "nvidia") -> 
     """What a program in a container with these GPUs finds in its environment."""
     requests = device_requests(gpus, engine.engine.facts, way)
     return environment(engine.run("env", device_requests=requests).splitlines())
+
+
+def left(engine: PrivateEngine) -> list[Container]:
+    """Containers that asking left behind."""
+    label = "=".join(*LABELS.items())
+    return engine.engine.client.containers.list(all=True, filters={"label": label})
 
 
 # --- what reaches a container ------------------------------------------------------------------
@@ -126,7 +133,16 @@ def test_a_gpu_that_the_cdi_specification_lacks_is_told_with_the_way_out(
 @needs_a_private_engine
 def test_the_gpus_of_an_engine_are_found_by_asking_it(engine: PrivateEngine) -> None:
     assert ask(engine.engine, IMAGE, LABELS) == EngineGpus((FIRST, SECOND), "nvidia")
-    assert engine.engine.client.containers.list(all=True) == []
+    assert left(engine) == []
+
+
+@pytest.mark.docker
+@needs_cdi
+def test_an_engine_that_has_gpus_only_by_cdi_is_asked_that_way(bare: PrivateEngine) -> None:
+    bare.know_gpus_by_cdi()
+    found = ask(bare.engine, IMAGE, LABELS)
+    bare.specification.unlink()
+    assert (found.way, found.gpus) == ("cdi", (FIRST, SECOND))
 
 
 @pytest.mark.docker
@@ -135,7 +151,7 @@ def test_an_engine_without_the_toolkit_has_none_and_says_how_to_get_it(
     bare: PrivateEngine,
 ) -> None:
     assert ask(bare.engine, IMAGE, LABELS) == EngineGpus(trouble=TOOLKIT_MISSING)
-    assert bare.engine.client.containers.list(all=True) == []
+    assert left(bare) == []
 
 
 @pytest.mark.docker

@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 
-from sagedock.backends.docker.engine import Engine, explanation
-from sagedock.backends.docker.gpu_request import PODMAN, Way, all_gpus, ways, why_not
+from sagedock.backends.docker.engine import Engine
+from sagedock.backends.docker.gpu_request import (
+    PODMAN,
+    TOOLKIT_MISSING,
+    Way,
+    all_gpus,
+    ways,
+    why_not,
+)
 from sagedock.backends.gpus import SCRIPT, Discovery, Gpu, complaint, parse
 
 _SECONDS: Final = 60
@@ -57,20 +64,26 @@ def look(
 def ask(engine: Engine, image: str, labels: Mapping[str, str]) -> EngineGpus:
     """Runs nvidia-smi, which the toolkit brings along, in a short container of `image` (any that
     has `sh`) with all GPUs there are. Raises docker's ImageNotFound, nothing else."""
-    troubles = [] if ways(engine.facts) else [PODMAN]
+    if not ways(engine.facts):
+        return EngineGpus(trouble=PODMAN)
+    found = EngineGpus()
     for way in ways(engine.facts):
-        try:
-            printed = _printed(engine, image, way, labels)
-        except ImageNotFound:
-            raise
-        except APIError as error:
-            troubles.append(why_not(error))
-            continue
-        except (DockerException, requests.exceptions.RequestException) as error:
-            return EngineGpus(way=way, trouble=explanation(error))
-        gpus = parse(printed)
-        return EngineGpus(gpus, way, "" if gpus else complaint(printed))
-    return EngineGpus(trouble=troubles[0])
+        found = _ask_by(way, engine, image, labels)
+        if found.trouble != TOOLKIT_MISSING:
+            return found
+    return found
+
+
+def _ask_by(way: Way, engine: Engine, image: str, labels: Mapping[str, str]) -> EngineGpus:
+    try:
+        printed = _printed(engine, image, way, labels)
+    except ImageNotFound:
+        raise
+    except (DockerException, requests.exceptions.RequestException) as error:
+        # A specification without GPUs is no news where the toolkit is missing.
+        return EngineGpus(trouble=TOOLKIT_MISSING if way == "cdi" else why_not(error))
+    gpus = parse(printed)
+    return EngineGpus(gpus, way, "" if gpus else complaint(printed))
 
 
 def _printed(engine: Engine, image: str, way: Way, labels: Mapping[str, str]) -> str:
