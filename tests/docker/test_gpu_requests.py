@@ -6,7 +6,12 @@ The engine is a private one, with stand-ins for NVIDIA's Container Toolkit: see 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from docker.errors import APIError, ImageNotFound
@@ -70,8 +75,7 @@ def environment_with(engine: PrivateEngine, *gpus: Gpu, way: Way = "nvidia") -> 
 
 def left(engine: PrivateEngine) -> list[Container]:
     """Containers that asking left behind."""
-    label = "=".join(*LABELS.items())
-    return engine.engine.client.containers.list(all=True, filters={"label": label})
+    return engine.engine.client.containers.list(all=True, filters={"label": "sagedock.test=gpus"})
 
 
 # --- what reaches a container ------------------------------------------------------------------
@@ -241,3 +245,71 @@ def test_podman_is_refused_since_it_would_drop_the_request() -> None:
 def test_cdi_is_tried_where_the_engine_reads_specifications() -> None:
     assert ways(DOCKER) == ("nvidia",)
     assert ways(dataclasses.replace(DOCKER, cdi_folders=("/etc/cdi",))) == ("nvidia", "cdi")
+
+
+# --- what doctor says of it --------------------------------------------------------------------
+
+
+def doctor(home: Path, engine: PrivateEngine, **env: str) -> dict[str, dict[str, str]]:
+    """Its findings by subject, from a process that sees no driver but what is on its PATH."""
+    environment = {
+        **os.environ,
+        "SAGEDOCK_HOME": str(home),
+        "DOCKER_HOST": engine.engine.address,
+        **env,
+    }
+    call = [sys.executable, "-m", "sagedock", "doctor", "--json"]
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+    return {found["subject"]: found for found in json.loads(done.stdout)}
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine whose driver says that there is an H100."""
+    if any(Path("/dev").glob("nvidia*")):
+        pytest.skip("this machine has a driver of its own")
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho '0, GPU-1-2, NVIDIA H100, 9.0, 81559 MiB'\n")
+    program.chmod(0o755)
+    return {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_doctor_says_what_containers_get_and_whether_mxnet_has_code_for_it(
+    engine: PrivateEngine, tmp_path: Path, driver: dict[str, str]
+) -> None:
+    engine.make_image("sagedock/mxnet:1.9.1-gpu", 'LABEL sagedock.gpu.architectures="sm_80 sm_86"')
+    found = doctor(tmp_path, engine, **driver)
+    assert found["engine"]["told"].startswith(str(engine.engine.facts))
+    assert found["gpu 0"]["told"] == "NVIDIA H100 (sm_90), 79.6 GiB, GPU-1-2"
+    said = "NVIDIA Stand-in (sm_86), NVIDIA Stand-in (sm_86)"
+    assert found["gpu in containers"]["told"] == f"2 by nvidia: {said}"
+    assert found["gpu code"]["told"] == f"sagedock/mxnet:1.9.1-gpu has code for {said}"
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_doctor_says_that_mxnet_has_no_code_for_a_gpu(
+    bare: PrivateEngine, tmp_path: Path, driver: dict[str, str]
+) -> None:
+    """There is no image to ask with yet, so the driver here is believed."""
+    found = doctor(tmp_path, bare, **driver)["gpu code"]
+    assert found["state"] == "note"
+    assert (
+        "(not built yet) has GPU code for sm_50, 60, 70, 80, 86; the NVIDIA H100" in found["told"]
+    )
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+@pytest.mark.parametrize(("mode", "state"), [("auto", "note"), ("strict", "bad")])
+def test_doctor_says_how_to_get_a_missing_toolkit(
+    bare: PrivateEngine, tmp_path: Path, driver: dict[str, str], mode: str, state: str
+) -> None:
+    bare.make_image("sagedock/mxnet:1.9.1-cpu")
+    found = doctor(tmp_path, bare, **driver, SAGEDOCK_GPU=mode)["gpu"]
+    bare.engine.client.images.remove("sagedock/mxnet:1.9.1-cpu")
+    assert (found["state"], found["told"]) == (state, TOOLKIT_MISSING)
+    assert found["mend"].startswith("Install the package nvidia-container-toolkit")
+    assert "sudo nvidia-ctk runtime configure --runtime=docker" in found["mend"]

@@ -5,7 +5,7 @@ the image can use any of the GPUs there are; and takes its share of those that i
 
     decided = plan(instance, image, pool.gpus, mode)
     if decided.gpus:
-        said = refusal(pool.gpus, label, image)
+        said = refusal(pool.gpus, architectures, image)
         if said:
             raise RunFailedToStart(said)
         given = pool.take(decided.gpus, run_name, of="training job x", among=can_use(…))
@@ -23,10 +23,7 @@ from sagedock.domain.images import Device, ImageReference
 from sagedock.domain.instances import LOCAL_GPU, InstanceType
 from sagedock.errors import RunFailedToStart
 
-ARCHITECTURES_LABEL: Final = "sagedock.gpu.architectures"
-"""Label of an image: what GPU code its framework holds, "sm_70 sm_80 compute_80", say."""
-
-MXNET_WHEEL_ARCHITECTURES: Final = "sm_50 sm_60 sm_70 sm_80 sm_86"
+MXNET_WHEEL_ARCHITECTURES: Final = ("sm_50", "sm_60", "sm_70", "sm_80", "sm_86")
 """What the published wheel mxnet-cu112 1.9.1 holds, read from its fat binaries; it has no PTX."""
 
 
@@ -75,27 +72,27 @@ def plan(
     return GpuPlan(asked, "gpu")
 
 
-def refusal(gpus: Sequence[Gpu], architectures: str | None, image: str) -> str | None:
-    """Why `image` can run on none of `gpus`, by its label `architectures`; None where it can, or
-    where that cannot be known (no label, no GPU)."""
+def refusal(gpus: Sequence[Gpu], architectures: Sequence[str], image: str) -> str | None:
+    """Why `image` can run on none of `gpus`, by the code that it holds (words of its label, such as
+    sm_70 and compute_80); None where it can, or where that is not known (no words, no GPU)."""
     if not gpus or can_use(gpus, architectures):
         return None
     needs = {gpu.architecture: gpu.name for gpu in gpus}
     needed = " and ".join(f"the {name} needs {sm}" for sm, name in needs.items())
     return (
-        f"{image} has GPU code for {_listed(architectures or '')}; {needed}. "
+        f"{image} has GPU code for {_listed(architectures)}; {needed}. "
         "Run it on a CPU instance type (ml.m5.xlarge, say), or name an image built for this GPU."
     )
 
 
-def can_use(gpus: Iterable[Gpu], architectures: str | None) -> tuple[Gpu, ...]:
-    """Those of `gpus` that an image with this label has code for; all where it has no label.
+def can_use(gpus: Iterable[Gpu], architectures: Sequence[str]) -> tuple[Gpu, ...]:
+    """Those of `gpus` that an image with such code can use; all where its code is not known.
 
     CUDA's rules (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility"):
     machine code runs on the same major version with an equal or higher minor one, PTX on anything
     equal or newer; code named with an `a` (sm_90a) on exactly its own.
     """
-    codes = [_Code.parse(word) for word in _words(architectures)]
+    codes = [_Code.parse(word) for word in architectures]
     known = [code for code in codes if code is not None]
     if not known:
         return tuple(gpus)
@@ -149,13 +146,8 @@ class _Code:
         return there >= self.version and (same_major or (self.form == "compute" and not self.only))
 
 
-def _words(architectures: str | None) -> list[str]:
-    return (architectures or "").replace(",", " ").split()
-
-
-def _listed(architectures: str) -> str:
+def _listed(words: Sequence[str]) -> str:
     """As in "sm_50, 60, 70, compute_80"."""
-    words = _words(architectures)
     machine = ", ".join(word.removeprefix("sm_") for word in words if word.startswith("sm_"))
     others = [word for word in words if not word.startswith("sm_")]
     return ", ".join([*([f"sm_{machine}"] if machine else []), *others])

@@ -25,15 +25,20 @@ default runtime is NVIDIA's would listen to them."""
 
 ALL: Final = "all"
 TOOLKIT_MISSING: Final = (
-    "the Docker engine cannot give a GPU to a container: NVIDIA's Container Toolkit is missing "
-    "from its machine. Install the package nvidia-container-toolkit (docs.nvidia.com/datacenter/"
-    "cloud-native/container-toolkit), then `sudo nvidia-ctk runtime configure --runtime=docker` "
-    "and `sudo systemctl restart docker`"
+    "the Docker engine cannot hand out GPUs: it has no NVIDIA Container Toolkit"
+)
+INSTALL_TOOLKIT: Final = (
+    "Install the package nvidia-container-toolkit on the engine's machine (docs.nvidia.com/"
+    "datacenter/cloud-native/container-toolkit), then `sudo nvidia-ctk runtime configure "
+    "--runtime=docker` and `sudo systemctl restart docker`"
 )
 PODMAN: Final = (
     "Podman's Docker-compatible socket takes a request for GPUs and ignores it, so that the job "
     "would run without one. Use a Docker engine for GPUs, or a CPU instance type"
 )
+NO_DRIVER: Final = "could not select device driver"
+"""What an engine says that has none for the request."""
+
 _KIND: Final = "nvidia.com/gpu"
 
 
@@ -62,8 +67,8 @@ def why_not(error: Exception) -> str:
     """What an engine's refusal of GPUs means and what mends it, else its own sentence; without a
     full stop."""
     said = explanation(error)
-    if "could not select device driver" in said:
-        return TOOLKIT_MISSING
+    if NO_DRIVER in said:
+        return f"{TOOLKIT_MISSING}. {INSTALL_TOOLKIT}"
     if "CDI" in said and "unresolvable" in said:
         return (
             f"the engine's CDI specification does not have the GPU ({said}). Write it anew: `sudo "
