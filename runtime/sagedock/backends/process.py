@@ -131,8 +131,14 @@ class ProcessBackend:
             processes.send(signal.SIGKILL, orphans)
             time.sleep(0.005)
 
+    def describe(self) -> str:
+        return "user code runs as plain processes of yours, not confined in a container"
+
     def host_address(self) -> str:
         return LOOPBACK
+
+    def neighbours(self) -> tuple[str, ...]:
+        return ()
 
     def gpu_count(self) -> int:
         """None: the environments hold MXNet's CPU build."""
