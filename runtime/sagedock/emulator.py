@@ -23,6 +23,7 @@ from sagedock.backends.base import Backend
 from sagedock.backends.process import ProcessBackend
 from sagedock.client_environment import FAKE_KEY, FAKE_SECRET, write_sdk_config
 from sagedock.domain.hosting import Endpoint
+from sagedock.domain.images import ImageTable
 from sagedock.domain.resource import EndpointConfig, Model
 from sagedock.domain.routes import Routes
 from sagedock.domain.training import TrainingJob
@@ -351,7 +352,8 @@ def choose_backend(settings: Settings, home: Home) -> Backend:
             "the docker backend is not in this version of sagedock; start with --backend process."
         )
     assert settings.frameworks is not None
-    return ProcessBackend(home.folder, settings.frameworks, settings.gpu)
+    images = ImageTable.read(home.images)
+    return ProcessBackend(home.folder, settings.frameworks, settings.gpu, images)
 
 
 def _operations(store: _Store, work: _Work) -> dict[tuple[str, str], Operation]:

@@ -172,6 +172,15 @@ def test_reset_of_all_leaves_only_the_lock(sagedock: Sagedock, tmp_path: Path) -
     assert {path.name for path in home.iterdir()} == {"lock"}
 
 
+def test_reset_leaves_the_image_table_that_a_person_wrote(
+    sagedock: Sagedock, tmp_path: Path
+) -> None:
+    home = furnished(tmp_path / "home")
+    (home / "images.toml").write_text("")
+    assert sagedock("reset", "--yes", "--all").returncode == 0
+    assert (home / "images.toml").exists()
+
+
 def test_reset_asks_first(sagedock: Sagedock, tmp_path: Path) -> None:
     home = furnished(tmp_path / "home")
     told = sagedock("reset", stdin="n\n")

@@ -9,7 +9,8 @@ import click
 
 from sagedock.backends.frameworks import Frameworks, FrameworkStatus
 from sagedock.cli.address import home_option, json_option
-from sagedock.domain.images import FAMILIES, ImageFamily
+from sagedock.domain.families import ImageFamily
+from sagedock.domain.images import FAMILIES
 from sagedock.settings import Settings
 
 
