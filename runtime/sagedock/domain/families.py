@@ -227,10 +227,17 @@ class _Table:
         key = f"{above}.docker"
         self._known(table, key, DEVICES)
         return tuple(
-            (device, self._file(table[device], f"{key}.{device}"))
+            (device, self._dockerfile(table[device], f"{key}.{device}"))
             for device in DEVICES
             if device in table
         )
+
+    def _dockerfile(self, name: object, key: str) -> str:
+        """Its folder is what a build sends to the engine, so it must not be the whole home."""
+        file = self._file(name, key)
+        if len(Path(file).parts) < 2:
+            raise self._wrong(key, name, "the build takes its whole folder: give it one of its own")
+        return file
 
     def _file(self, name: object, key: str) -> str:
         """A path of a user's table is looked at now, where its key can still be told."""
