@@ -23,6 +23,7 @@ from sagedock.backends.auto import choose_backend
 from sagedock.backends.base import Backend
 from sagedock.client_environment import FAKE_KEY, FAKE_SECRET, write_sdk_config
 from sagedock.domain.hosting import Endpoint
+from sagedock.domain.images import ImageTable
 from sagedock.domain.resource import EndpointConfig, Model
 from sagedock.domain.routes import Routes
 from sagedock.domain.training import TrainingJob
@@ -294,7 +295,7 @@ class _Work:
         self._store = store
         self.changes, self.routes, self.supervisor = Changes(), Routes(), Supervisor()
         self.backend = choose_backend(
-            settings.backend, home.folder, settings.frameworks, settings.gpu
+            settings, home.folder, settings.frameworks, ImageTable.read(home.images)
         )
         environment = RunEnvironment(url, settings.region)
         training_rooms = TrainingRooms(

@@ -30,6 +30,9 @@ class Settings(BaseModel):
     frameworks: Path | None = Field(
         None, description="folder of framework environments, if not <home>/frameworks"
     )
+    base_image: str | None = Field(
+        None, description="image that ours are built from, if not python:3.11-slim-bookworm"
+    )
     backend: Literal["auto", "process", "docker"] = Field(
         "auto", description="where user code runs"
     )

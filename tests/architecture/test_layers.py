@@ -61,7 +61,7 @@ DOORS: dict[str, set[str]] = {
     "PIL": {"cli/invoke.py"},
     "certifi": {"server/certificates.py"},
     "typing_extensions": {"domain", "emulator.py", "store", "backends", "server", "services"},
-    "tomli": {"backends"},
+    "tomli": {"backends", "domain/families.py"},
 }
 """Third-party library → files or folders that may import it."""
 
