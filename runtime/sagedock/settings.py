@@ -44,6 +44,9 @@ class Settings(BaseModel):
         "auto",
         description="strict: a script that asks for a GPU that is not there fails, as in the cloud",
     )
+    gpu_sharing: bool = Field(
+        False, description="let several jobs and endpoints use one GPU at the same time"
+    )
     limits: Literal["strict", "warn", "off"] = Field(
         "strict", description="payload and time limits of the service: enforce, log, or ignore"
     )
