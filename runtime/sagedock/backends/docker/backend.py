@@ -21,7 +21,7 @@ import docker.types
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from sagedock.backends.base import Mount, Run, RunSpec, Tell
+from sagedock.backends.base import Guard, Mount, Run, RunSpec, Tell
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.engine import GONE, Engine, explanation
 from sagedock.backends.docker.equipment import Equipment, Gpus, Policy
@@ -32,6 +32,7 @@ from sagedock.backends.docker.programs import check_program
 from sagedock.backends.docker.refusals import refused
 from sagedock.backends.docker.runs import ENGINE_PATIENCE_SECONDS, PREFIX, DockerRun
 from sagedock.backends.docker.surroundings import (
+    NoSight,
     Sight,
     look,
     neighbourhood,
@@ -121,6 +122,19 @@ class DockerBackend:
         return found
 
     # --- starting ---------------------------------------------------------------------------------
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        """A container's root writes into files of any mode."""
+        found = self._equipment.image(image, instance_type)
+        if found is None:
+            is_ours = True  # it will be built before the run
+        else:
+            is_ours = found.is_ours
+            if isinstance(self._sight(found), NoSight):
+                return "mode"  # it is a copy that the run will see
+        if is_ours and os.geteuid() != 0 and not self._engine.facts.is_rootless:
+            return "mode"
+        return "mount" if found is not None and self._sight(found).shows_files else "nothing"
 
     def ahead(self, spec: RunSpec) -> None:
         """The container starts, network and all, and waits at a gate (`translation.GATE`); if its
