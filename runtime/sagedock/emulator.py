@@ -21,7 +21,12 @@ from typing_extensions import Self
 from sagedock import __version__
 from sagedock.backends.base import Backend
 from sagedock.backends.process import ProcessBackend
-from sagedock.client_environment import FAKE_KEY, FAKE_SECRET, write_sdk_config
+from sagedock.client_environment import (
+    FAKE_KEY,
+    FAKE_SECRET,
+    portable_script,
+    write_sdk_config,
+)
 from sagedock.domain.hosting import Endpoint
 from sagedock.domain.resource import EndpointConfig, Model
 from sagedock.domain.routes import Routes
@@ -37,11 +42,13 @@ from sagedock.lifecycle.training import TrainingLifecycle
 from sagedock.lifecycle.training_run import TrainingRooms
 from sagedock.server.app import Parts, create_app
 from sagedock.server.certificates import Authority
+from sagedock.server.client_pages import client_router
 from sagedock.server.connect_proxy import ConnectProxy
 from sagedock.server.fast_lane import FastLane
 from sagedock.server.gateway import Gateway, Identity
 from sagedock.server.health import Info, health_router
 from sagedock.server.limits import InvocationLimits
+from sagedock.server.neighbours import Neighbours
 from sagedock.server.object_bodies import ObjectBodies
 from sagedock.server.origins import Fence
 from sagedock.server.protocol import Lanes
@@ -207,7 +214,8 @@ class Emulator:
         settings, store, work = self.settings, self._store, self._work
         assert store is not None
         assert work is not None
-        fence = Fence(settings.host)
+        fence = Fence(settings.host, settings.published_locally)
+        neighbours = Neighbours.of_this_container() if settings.published_locally else Neighbours()
         authority = Authority(self.home.tls)
         authority.bundle()
         s3 = S3(store.objects)
@@ -224,12 +232,20 @@ class Emulator:
             gateway=gateway,
             objects=ObjectBodies(s3),
             fence=fence,
-            routers=(health_router(info, lambda: self._is_ready),),
+            routers=(
+                health_router(info, lambda: self._is_ready),
+                client_router(
+                    authority.ca_path,
+                    lambda url: portable_script(
+                        url, settings.region, authority.ca_path.read_text(encoding="ascii")
+                    ),
+                ),
+            ),
         )
         limits = InvocationLimits(settings.limits, settings.model_server_seconds)
         lanes = Lanes(
             FastLane(work.routes, settings.account, limits, fence, _log_address),
-            ConnectProxy(authority, os.environ),
+            ConnectProxy(authority, os.environ, neighbours),
         )
         return Server(
             create_app(parts), settings.host, settings.port, lanes, before_stop=(gateway.release,)

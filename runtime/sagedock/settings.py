@@ -30,6 +30,11 @@ class Settings(BaseModel):
     frameworks: Path | None = Field(
         None, description="folder of framework environments, if not <home>/frameworks"
     )
+    published_locally: bool = Field(
+        False,
+        description="only this machine reaches the port, whatever host says (a container whose "
+        "port is published on loopback): guards are those of loopback",
+    )
     backend: Literal["auto", "process", "docker"] = Field(
         "auto", description="where user code runs"
     )
