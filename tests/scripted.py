@@ -64,6 +64,7 @@ class Play:
         self.steps: list[Step] = []
         self.refusal: str | None = None
         self.heeds_sigterm = True
+        self.remark = ""
         self._started = threading.Condition()
         self._go = threading.Event()
 
@@ -95,6 +96,11 @@ class Play:
         return self._then(lambda run: run.end(None))
 
     # How it behaves as a whole.
+
+    def is_told_of(self, remark: str) -> Play:
+        """What the backend says of its end."""
+        self.remark = remark
+        return self
 
     def fails_to_start(self, reason: str) -> Play:
         self.refusal = reason
@@ -135,6 +141,8 @@ class ScriptedBackend:
     def __init__(self, gpus: int = 0) -> None:
         self.specs: list[RunSpec] = []
         self.prepared: list[str] = []
+        self.begun: list[str] = []
+        self.abandoned: list[str] = []
         self.says_while_preparing: list[str] = []
         self._gpus = gpus
         self._expected: list[Play] = []
@@ -163,6 +171,12 @@ class ScriptedBackend:
         self.prepared.append(image)
         for line in self.says_while_preparing:
             tell(line)
+
+    def ahead(self, spec: RunSpec) -> None:
+        self.begun.append(spec.name)
+
+    def abandon(self, name: str) -> None:
+        self.abandoned.append(name)
 
     def start(self, spec: RunSpec) -> Run:
         resolve(spec.image)
@@ -224,6 +238,10 @@ class ScriptedRun:
     @property
     def lost(self) -> bool:
         return self._ended.is_set() and self._code is None
+
+    @property
+    def remark(self) -> str:
+        return self._play.remark
 
     def lines(self, after: str | None = None) -> Iterator[LogLine]:
         return follow(self._log, after, self._ended)

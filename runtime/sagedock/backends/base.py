@@ -33,7 +33,8 @@ class RunSpec:
     and `arguments` replace both where a job names ContainerEntrypoint or ContainerArguments.
     `workdir` is a folder of this run alone in which a backend may keep its log and exit code; the
     `/opt/ml` tree is the mount whose `inside` is `/opt/ml`. `hosts` maps the names of all hosts of
-    the job to addresses, where the backend can know them.
+    the job to addresses, where the backend can know them. `instance_type` ("ml.p3.2xlarge", or "")
+    is what the run would have in the cloud: a backend gives it as much of that as it can.
     """
 
     name: str
@@ -45,7 +46,7 @@ class RunSpec:
     hostname: str = "algo-1"
     hosts: tuple[str, ...] = ("algo-1",)
     ports: tuple[int, ...] = ()
-    gpus: int = 0
+    instance_type: str = ""
     entrypoint: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     isolated: bool = False
@@ -85,6 +86,11 @@ class Run(Protocol):
     def lost(self) -> bool:
         """True when the run is gone and its exit code with it."""
 
+    @property
+    def remark(self) -> str:
+        """What the backend knows of the end beyond the exit code (killed for memory; its engine was
+        stopped), fit for a FailureReason; "" when nothing, and before the end."""
+
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM to the whole group, wait `grace_seconds`, SIGKILL; returns when all is gone.
         No error when it has ended already."""
@@ -108,6 +114,14 @@ class Backend(Protocol):
     def prepare(self, image: str, tell: Tell) -> None:
         """Make `image` ready to start (build its environment, pull it); idempotent, safe from
         several threads, tells its progress. Raises RunFailedToStart with a reason."""
+
+    def ahead(self, spec: RunSpec) -> None:
+        """Begin with what of a start takes long and needs none of the run's files, while those are
+        being staged: `start` of the same spec is the sooner done, and raises what went wrong. Or
+        `abandon` it. Its mounts have to be there, empty."""
+
+    def abandon(self, name: str) -> None:
+        """The run of that name (RunSpec.name) will not be started; no error when it was."""
 
     def start(self, spec: RunSpec) -> Run:
         """Start it; returns at once. Raises RunFailedToStart."""

@@ -65,6 +65,12 @@ class ProcessBackend:
         reference = resolve(image)
         self._frameworks.ensure(reference.framework, tell)
 
+    def ahead(self, spec: RunSpec) -> None:
+        """Nothing to gain: a process is there in some ten milliseconds."""
+
+    def abandon(self, name: str) -> None:
+        """Nothing was begun."""
+
     def start(self, spec: RunSpec) -> Run:
         if spec.isolated:
             raise RunFailedToStart(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sagedock import archives
 from sagedock.errors import SagedockError, ServiceError
-from sagedock.lifecycle import archives
 from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
 
 log = logging.getLogger("sagedock.hosting")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from sagedock import archives
 from sagedock.backends.base import Backend, Mount, Run, RunSpec
 from sagedock.domain.states import (
     COMPLETED,
@@ -30,7 +31,6 @@ from sagedock.domain.states import (
 )
 from sagedock.domain.training import FAILURE_REASON_LIMIT, TrainingJob
 from sagedock.errors import ImageNotFound, RunFailedToStart, SagedockError, ServiceError
-from sagedock.lifecycle import archives
 from sagedock.lifecycle.changes import Changes
 from sagedock.lifecycle.channels import DataDownloadFailed, stage_channel
 from sagedock.lifecycle.log_pump import EventStore, LogPump

@@ -1,0 +1,386 @@
+"""User code in containers: RunSpecs become containers of the user's own engine.
+
+Every container, network and volume carries the label of the home that it belongs to, and nothing
+else on the engine is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker.types
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from sagedock.backends.base import Mount, Run, RunSpec, Tell
+from sagedock.backends.docker import labels
+from sagedock.backends.docker.engine import GONE, Engine, explanation
+from sagedock.backends.docker.files import copy_in, copy_out, has_foreign_files
+from sagedock.backends.docker.local_images import LocalImage, find_image
+from sagedock.backends.docker.networks import JobNetworks
+from sagedock.backends.docker.refusals import refused
+from sagedock.backends.docker.runs import ENGINE_PATIENCE_SECONDS, PREFIX, DockerRun
+from sagedock.backends.docker.surroundings import (
+    Sight,
+    look,
+    neighbourhood,
+    own_container,
+)
+from sagedock.backends.docker.translation import Placement, Sizes, create_options
+from sagedock.domain.images import ImageReference, resolve
+from sagedock.errors import ImageNotFound, RunFailedToStart
+
+log = logging.getLogger("sagedock.docker")
+
+_PASSWD = "passwd"
+_ROOT = "0:0"
+_CHOWN_PLACE = "/sagedock-files"
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A container that was created; with a gate it runs already, and waits for a line."""
+
+    container: str
+    place: Placement
+    gate: Any | None = None
+
+    def open_gate(self) -> None:
+        assert self.gate is not None
+        try:
+            # Over a unix socket docker-py gives a SocketIO around the socket that can send.
+            getattr(self.gate, "_sock", self.gate).sendall(b"go\n")
+        finally:
+            self.gate.close()
+
+
+class DockerBackend:
+    """Fulfils `base.Backend`. `home` is the emulator's folder: what is below it the engine shows to
+    runs, where it can see it."""
+
+    name = "docker"
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self._engine = engine
+        self._home = home.absolute()
+        self._owner = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
+        me = own_container(engine)
+        self._me = me
+        self._near = neighbourhood(engine, me)
+        self._networks = JobNetworks(engine, self._owner, self._near.me)
+        self._lock = threading.Lock()
+        self._sight_lock = threading.Lock()
+        self._seen: Sight | None = None
+        self._raises_limits = True
+        self._runs: dict[str, DockerRun] = {}
+        self._ahead: dict[str, Future[_Begun]] = {}
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker-ahead")
+
+    # --- images -----------------------------------------------------------------------------------
+
+    def check(self, image: str) -> None:
+        found = self._find(image)
+        if found is not None:
+            with suppress(RunFailedToStart):
+                found.raise_if_foreign(self._engine)
+            return
+        try:
+            resolve(image)
+        except ImageNotFound as error:
+            raise ImageNotFound(
+                f"The Docker engine has no image {image!r}. Fetch or build it: `docker pull "
+                f"{image}`, or `docker build -t {image} …`. {error}"
+            ) from error
+
+    def prepare(self, image: str, tell: Tell) -> None:
+        self._image(image)
+
+    def _find(self, image: str) -> LocalImage | None:
+        """The engine's own image of that name, or ours that stands for it."""
+        reference = ImageReference.parse(image)
+        known = reference if reference.framework else None
+        return find_image(self._engine, image, known)
+
+    def _image(self, image: str) -> LocalImage:
+        """Raises ImageNotFound and RunFailedToStart."""
+        found = self._find(image)
+        if found is None:
+            self.check(image)
+            raise RunFailedToStart(f"There is no image {image} on the engine yet.")
+        found.raise_if_foreign(self._engine)
+        return found
+
+    # --- starting ---------------------------------------------------------------------------------
+
+    def ahead(self, spec: RunSpec) -> None:
+        """The container starts, network and all, and waits at a gate (`translation.GATE`)."""
+        image = self._find(spec.image)
+        if image is None or not image.is_ours or spec.entrypoint:
+            return
+        with self._lock:
+            self._ahead[spec.name] = self._pool.submit(self._begin, spec, True)
+
+    def abandon(self, name: str) -> None:
+        with self._lock:
+            future = self._ahead.pop(name, None)
+        if future is not None:
+            with suppress(Exception):
+                begun = future.result()
+                self._undo(begun.container, begun.place.network, name)
+
+    def start(self, spec: RunSpec) -> Run:
+        with self._lock:
+            future = self._ahead.pop(spec.name, None)
+        begun = future.result() if future is not None else self._begin(spec, False)
+        image = begun.place.image
+        try:
+            if begun.place.copied:
+                copy_in(self._engine, begun.container, begun.place.copied, begun.place.user)
+            if begun.gate is not None:
+                begun.open_gate()
+            else:
+                self._engine.client.api.start(begun.container)
+            record = self._engine.client.api.inspect_container(begun.container)
+        except BaseException as error:
+            self._undo(begun.container, begun.place.network, spec.name)
+            if begun.place.raises_limits and self._may_not_raise_limits(error):
+                return self.start(spec)
+            if isinstance(error, (DockerException, requests.exceptions.RequestException, OSError)):
+                raise refused(error, spec, image) from error
+            raise
+        return self._run(record)
+
+    def _begin(self, spec: RunSpec, has_gate: bool) -> _Begun:
+        """Create the container, and with a gate start it. Raises RunFailedToStart and
+        ImageNotFound."""
+        image = self._image(spec.image)
+        client = self._engine.client
+        network = self._networks.join(spec)
+        container, asked_for_limits = "", self._raises_limits
+        try:
+            place = self._place(spec, image, network, has_gate)
+            options = create_options(spec, place)
+            made = self._engine_willing(lambda: client.containers.create(**options))
+            container = str(made.id)
+            if not has_gate:
+                return _Begun(container, place)
+            gate = client.api.attach_socket(container, params={"stdin": 1, "stream": 1})
+            client.api.start(container)
+            return _Begun(container, place, gate)
+        except BaseException as error:
+            self._undo(container, network, spec.name)
+            if asked_for_limits and self._may_not_raise_limits(error):
+                return self._begin(spec, has_gate)
+            if isinstance(error, (DockerException, requests.exceptions.RequestException)):
+                raise refused(error, spec, image) from error
+            raise
+
+    def _undo(self, container: str, network: str | None, name: str) -> None:
+        if container:
+            self._remove(container)
+        self._leave(network, name)
+
+    def _may_not_raise_limits(self, error: BaseException) -> bool:
+        """An engine without the right to raise limits (in a container, rootless) refuses a start
+        that asks for more open files than it has itself: then runs get what the engine has."""
+        if "rlimit" not in str(error):
+            return False
+        log.info("This engine may not raise limits: runs have its own (ulimit -n, -l)")
+        self._raises_limits = False
+        return True
+
+    def _engine_willing(self, ask: Callable[[], Any]) -> Any:
+        """An engine that is being restarted is waited for: a server that ended with it comes up
+        again by this."""
+        try:
+            return ask()
+        except GONE:
+            if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS):
+                raise
+            return ask()
+
+    def _place(
+        self, spec: RunSpec, image: LocalImage, network: str | None, has_gate: bool
+    ) -> Placement:
+        user, owner = self._user(image)
+        mounts = list(spec.mounts)
+        if user not in (None, _ROOT) and image.is_ours:
+            mounts.append(Mount(_passwd(spec.workdir, user), "/etc/passwd", True))
+        shown, copied = [], []
+        sight = self._sight(image)
+        for mount in mounts:
+            found = sight.show(mount)
+            if found is not None:
+                shown.append(found)
+            elif mount.outside.is_dir():
+                shown.append(_empty_volume(mount))
+                copied.append((str(mount.outside), mount.inside, mount.read_only))
+        return Placement(
+            image=image,
+            home=self._owner,
+            near=self._near,
+            sizes=self._sizes(spec),
+            mounts=tuple(shown),
+            copied=tuple(copied),
+            network=network,
+            user=user,
+            owner=owner,
+            has_gate=has_gate,
+            raises_limits=self._raises_limits,
+        )
+
+    def _user(self, image: LocalImage) -> tuple[str | None, str | None]:
+        """(whom the run is, whom its files are given to). Of a rootless engine the containers' root
+        is its user; as root ourselves, root's files are ours."""
+        uid, gid = os.geteuid(), os.getegid()
+        if uid == 0 or self._engine.facts.is_rootless:
+            return (_ROOT if image.is_ours else None), None
+        return (f"{uid}:{gid}", None) if image.is_ours else (None, f"{uid}:{gid}")
+
+    def _sizes(self, spec: RunSpec) -> Sizes:
+        if "serve" in spec.command:
+            return Sizes()
+        return Sizes(shared_memory=self._engine.facts.memory_bytes // 2)
+
+    def _sight(self, image: LocalImage) -> Sight:
+        with self._sight_lock:
+            if self._seen is None:
+                self._seen = look(self._engine, self._me, self._home, image.id)
+                log.debug("The engine sees our folders: %s", type(self._seen).__name__)
+            return self._seen
+
+    # --- finding and ending -----------------------------------------------------------------------
+
+    def find(self, run_id: str) -> Run | None:
+        if not run_id.startswith(PREFIX):
+            return None
+        with self._lock:
+            if run_id in self._runs:
+                return self._runs[run_id]
+        try:
+            record = self._engine.client.api.inspect_container(run_id.removeprefix(PREFIX))
+        except (NotFound, APIError):
+            return None
+        told = record["Config"].get("Labels") or {}
+        if told.get(labels.HOME) != self._owner or record["State"]["Status"] == "created":
+            return None
+        if labels.NETWORK in told:
+            self._networks.hold(told[labels.NETWORK], told[labels.RUN])
+        return self._run(record)
+
+    def clean(self, keep: frozenset[str]) -> None:
+        with self._lock:
+            waiting = list(self._ahead)
+        for name in waiting:
+            self.abandon(name)
+        found = self._engine.client.api.containers(
+            all=True, filters={"label": f"{labels.HOME}={self._owner}"}
+        )
+        unwanted = [box["Id"] for box in found if PREFIX + box["Id"] not in keep]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._end, unwanted))
+        self._networks.clean()
+
+    def _end(self, container: str) -> None:
+        with self._lock:
+            run = self._runs.get(PREFIX + container)
+        if run is not None:
+            run.close()
+        else:
+            self._remove(container)
+
+    def host_address(self) -> str:
+        return self._near.emulator
+
+    def gpu_count(self) -> int:
+        return 0
+
+    def _run(self, record: Any) -> DockerRun:
+        run = DockerRun(self._engine, record, self._near, self._settle, self._forget)
+        with self._lock:
+            return self._runs.setdefault(run.id, run)
+
+    def _forget(self, run: DockerRun) -> None:
+        self._leave(run.network, run.name)
+        with self._lock:
+            self._runs.pop(run.id, None)
+
+    def _leave(self, network: str | None, name: str) -> None:
+        if network is not None:
+            self._networks.leave(network, name)
+
+    def _remove(self, container: str) -> None:
+        try:
+            self._engine.client.api.remove_container(container, v=True, force=True)
+        except NotFound:
+            return
+        except APIError as error:
+            log.warning("The container %s stays: %s", container[:12], explanation(error))
+
+    # --- a run's files ----------------------------------------------------------------------------
+
+    def _settle(self, run: DockerRun) -> None:
+        """Before anybody hears that a run has ended: its files are here, and ours."""
+        if run.copied:
+            copy_out(self._engine, run)
+        owner = run.labels.get(labels.OWNER)
+        if owner is not None and has_foreign_files([run.workdir]):
+            self._give_files_to(owner, run)
+
+    def _give_files_to(self, owner: str, run: DockerRun) -> None:
+        """By a container, for only root can; also after a `kill -9` of ours this finds its work."""
+        where = Mount(run.workdir, _CHOWN_PLACE)
+        shown = self._seen.show(where) if self._seen is not None else None
+        if shown is None:
+            return
+        for image in (run.image, *self._images_of_ours()):
+            try:
+                self._engine.client.containers.run(
+                    image,
+                    ["-R", owner, _CHOWN_PLACE],
+                    entrypoint=["chown"],
+                    user="0:0",
+                    network_mode="none",
+                    mounts=[shown],
+                    labels={labels.HOME: self._owner},
+                    remove=True,
+                )
+                return
+            except DockerException as error:
+                log.debug("%s has no chown: %s", image, error)
+        log.warning(
+            "%s belongs in part to root, for the image of %s runs as root and no image here has "
+            "`chown`. Give it back with: sudo chown -R %s %s",
+            *(run.workdir, run.name, owner, run.workdir),
+        )
+
+    def _images_of_ours(self) -> list[str]:
+        found = self._engine.client.api.images(filters={"label": labels.FAMILY})
+        return [image["Id"] for image in found]
+
+
+def _empty_volume(mount: Mount) -> Any:
+    """A volume that goes with the container."""
+    return docker.types.Mount(mount.inside, None, type="volume")
+
+
+def _passwd(workdir: Path, user: str) -> Path:
+    """A passwd file in which the run finds its own user: Python's getpass, and much else, asks."""
+    uid, gid = user.split(":")
+    path = workdir / _PASSWD
+    path.write_text(
+        f"root:x:0:0:root:/root:/bin/sh\nsagedock:x:{uid}:{gid}:sagedock:/tmp:/bin/sh\n",
+        encoding="ascii",
+    )
+    path.chmod(0o644)
+    return path
