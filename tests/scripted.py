@@ -208,8 +208,14 @@ class ScriptedBackend:
                 run.close()
                 del self._runs[run_id]
 
+    def describe(self) -> str:
+        return "a test plays what runs"
+
     def host_address(self) -> str:
         return LOOPBACK
+
+    def neighbours(self) -> tuple[str, ...]:
+        return ()
 
     def gpu_count(self) -> int:
         return self._gpus

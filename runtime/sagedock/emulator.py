@@ -19,8 +19,8 @@ from typing import Any
 from typing_extensions import Self
 
 from sagedock import __version__
+from sagedock.backends.auto import choose_backend
 from sagedock.backends.base import Backend
-from sagedock.backends.process import ProcessBackend
 from sagedock.client_environment import (
     FAKE_KEY,
     FAKE_SECRET,
@@ -28,6 +28,7 @@ from sagedock.client_environment import (
     write_sdk_config,
 )
 from sagedock.domain.hosting import Endpoint
+from sagedock.domain.images import ImageTable
 from sagedock.domain.resource import EndpointConfig, Model
 from sagedock.domain.routes import Routes
 from sagedock.domain.training import TrainingJob
@@ -50,7 +51,7 @@ from sagedock.server.health import Info, health_router
 from sagedock.server.limits import InvocationLimits
 from sagedock.server.neighbours import Neighbours
 from sagedock.server.object_bodies import ObjectBodies
-from sagedock.server.origins import Fence
+from sagedock.server.origins import Door, Fence, is_loopback
 from sagedock.server.protocol import Lanes
 from sagedock.server.running import Server
 from sagedock.services.cloudwatch import CloudWatchOperations
@@ -141,20 +142,20 @@ class Emulator:
 
     @property
     def backend_name(self) -> str:
-        """Where user code runs: "process"."""
+        """Where user code runs: "process" or "docker"."""
         return self._running().backend.name
 
     @property
     def backend_sentence(self) -> str:
         """What the backend means for the user, in half a sentence."""
-        return "user code runs as plain processes of yours, not confined in a container"
+        return self._running().backend.describe()
 
     def start(self) -> None:
         """Listen, and take up what an earlier emulator left. Raises StartupError."""
         self.home.open()
         try:
             self._store = _Store(self.home, self.settings)
-            self._work = _Work(self._store, self.home, self.settings, lambda: self.url)
+            self._work = _Work(self._store, self.home, self.settings, self._url_for_runs)
             self._work.look_around()
             self._server = self._listen()
             self._server.start()
@@ -195,6 +196,13 @@ class Emulator:
         self._server.stop()
         self._close()
 
+    def _url_for_runs(self) -> str:
+        """Our address as user code sees it."""
+        address = self._running().backend.host_address()
+        if self._server is None or is_loopback(address):
+            return self.url
+        return f"http://{address}:{self._server.port}"
+
     def _running(self) -> _Work:
         if self._work is None:
             raise StartupError("the emulator is not running.")
@@ -214,7 +222,8 @@ class Emulator:
         settings, store, work = self.settings, self._store, self._work
         assert store is not None
         assert work is not None
-        fence = Fence(settings.host, settings.published_locally)
+        doors = _doors(settings.host, work.backend)
+        fence = Fence(settings.host, doors, published_locally=settings.published_locally)
         neighbours = Neighbours.of_this_container() if settings.published_locally else Neighbours()
         authority = Authority(self.home.tls)
         authority.bundle()
@@ -246,10 +255,24 @@ class Emulator:
         lanes = Lanes(
             FastLane(work.routes, settings.account, limits, fence, _log_address),
             ConnectProxy(authority, os.environ, neighbours),
+            fence,
         )
         return Server(
-            create_app(parts), settings.host, settings.port, lanes, before_stop=(gateway.release,)
+            create_app(parts),
+            settings.host,
+            settings.port,
+            lanes,
+            before_stop=(gateway.release,),
+            doors=doors,
         )
+
+
+def _doors(host: str, backend: Backend) -> tuple[Door, ...]:
+    """Where runs knock, unless we listen there already."""
+    address, neighbours = backend.host_address(), backend.neighbours()
+    if not neighbours or host in ("0.0.0.0", "::", address):
+        return ()
+    return (Door(address, neighbours),)
 
 
 def _aside(work: Callable[[], None]) -> None:
@@ -287,7 +310,9 @@ class _Work:
         assert settings.frameworks is not None
         self._store = store
         self.changes, self.routes, self.supervisor = Changes(), Routes(), Supervisor()
-        self.backend = choose_backend(settings, home)
+        self.backend = choose_backend(
+            settings, home.folder, settings.frameworks, ImageTable.read(home.images)
+        )
         environment = RunEnvironment(url, settings.region)
         training_rooms = TrainingRooms(
             jobs=store.jobs,
@@ -358,16 +383,6 @@ class _Work:
         """The person at the keyboard is tired of waiting."""
         self._hurry.set()
         self.backend.clean(frozenset())
-
-
-def choose_backend(settings: Settings, home: Home) -> Backend:
-    """Raises StartupError for a backend that this sagedock does not have."""
-    if settings.backend == "docker":
-        raise StartupError(
-            "the docker backend is not in this version of sagedock; start with --backend process."
-        )
-    assert settings.frameworks is not None
-    return ProcessBackend(home.folder, settings.frameworks, settings.gpu)
 
 
 def _operations(store: _Store, work: _Work) -> dict[tuple[str, str], Operation]:

@@ -46,6 +46,11 @@ class Home:
     def tls(self) -> Path:
         return self.folder / "tls"
 
+    @property
+    def images(self) -> Path:
+        """The user's own image families and rows; need not be there."""
+        return self.folder / "images.toml"
+
     def open(self) -> None:
         """Make it ours. Raises StartupError when another emulator has it, when a newer sagedock
         wrote it, or when it cannot be written."""

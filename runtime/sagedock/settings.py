@@ -35,6 +35,9 @@ class Settings(BaseModel):
         description="only this machine reaches the port, whatever host says (a container whose "
         "port is published on loopback): guards are those of loopback",
     )
+    base_image: str | None = Field(
+        None, description="image that ours are built from, if not python:3.11-slim-bookworm"
+    )
     backend: Literal["auto", "process", "docker"] = Field(
         "auto", description="where user code runs"
     )
@@ -45,6 +48,9 @@ class Settings(BaseModel):
     gpu: Literal["auto", "strict"] = Field(
         "auto",
         description="strict: a script that asks for a GPU that is not there fails, as in the cloud",
+    )
+    gpu_sharing: bool = Field(
+        False, description="let several jobs and endpoints use one GPU at the same time"
     )
     limits: Literal["strict", "warn", "off"] = Field(
         "strict", description="payload and time limits of the service: enforce, log, or ignore"

@@ -54,6 +54,7 @@ DOORS: dict[str, set[str]] = {
     "cryptography": {"server/certificates.py"},
     "docker": {"backends/docker"},
     "requests": {"backends/docker"},
+    "pynvml": {"backends/gpus.py"},
     "pydantic": {"settings.py"},
     "uv": {"backends"},
     "click": {"cli"},
@@ -61,7 +62,7 @@ DOORS: dict[str, set[str]] = {
     "PIL": {"cli/invoke.py"},
     "certifi": {"server/bundles.py"},
     "typing_extensions": {"domain", "emulator.py", "store", "backends", "server", "services"},
-    "tomli": {"backends"},
+    "tomli": {"backends", "domain/families.py"},
 }
 """Third-party library → files or folders that may import it."""
 

@@ -15,8 +15,9 @@ from sagedock.backends import interpreters, recipes
 from sagedock.backends.base import Mount, RunSpec
 from sagedock.backends.frameworks import Frameworks
 from sagedock.backends.process import ProcessBackend
-from sagedock.backends.recipes import RECIPES, requirements
+from sagedock.backends.recipes import requirements
 from sagedock.backends.toolkit_copy import ToolkitSource
+from sagedock.domain.images import MXNET
 from sagedock.errors import RunFailedToStart
 
 
@@ -150,9 +151,9 @@ def test_without_any_python_it_is_said_which_to_install(
 
 
 def test_the_newest_python_that_mxnet_knows_is_preferred() -> None:
-    assert RECIPES["mxnet"].pythons == ("3.11", "3.10", "3.9", "3.8", "3.12")
-    assert "numpy==1.23.5" in requirements("mxnet", "3.8")
-    assert "numpy==1.26.4" in requirements("mxnet", "3.12")
+    assert MXNET.environment.pythons == ("3.11", "3.10", "3.9", "3.8", "3.12")
+    assert "numpy==1.23.5" in requirements(MXNET, "3.8")
+    assert "numpy==1.26.4" in requirements(MXNET, "3.12")
 
 
 def test_an_interpreter_that_does_not_start_is_passed_over(

@@ -106,7 +106,7 @@ def test_images_lists_families_and_what_they_stand_for(sagedock: Sagedock) -> No
 
 
 def test_images_build_makes_an_environment_and_says_where(sagedock: Sagedock) -> None:
-    told = sagedock("images", "build", "python")
+    told = sagedock("images", "build", "python", "--backend", "process")
     assert told.returncode == 0, told.stderr
     path = Path(told.stdout.strip())
     assert path.is_dir()
@@ -170,6 +170,15 @@ def test_reset_of_all_leaves_only_the_lock(sagedock: Sagedock, tmp_path: Path) -
     home = furnished(tmp_path / "home")
     assert sagedock("reset", "--yes", "--all").returncode == 0
     assert {path.name for path in home.iterdir()} == {"lock"}
+
+
+def test_reset_leaves_the_image_table_that_a_person_wrote(
+    sagedock: Sagedock, tmp_path: Path
+) -> None:
+    home = furnished(tmp_path / "home")
+    (home / "images.toml").write_text("")
+    assert sagedock("reset", "--yes", "--all").returncode == 0
+    assert (home / "images.toml").exists()
 
 
 def test_reset_asks_first(sagedock: Sagedock, tmp_path: Path) -> None:

@@ -132,8 +132,15 @@ class Backend(Protocol):
     def clean(self, keep: frozenset[str]) -> None:
         """End and remove everything of ours that is not in `keep` (ids of runs)."""
 
+    def describe(self) -> str:
+        """Where user code runs, and what that means for it, in half a sentence."""
+
     def host_address(self) -> str:
         """The host name or address at which a run reaches the emulator."""
+
+    def neighbours(self) -> tuple[str, ...]:
+        """Networks ("172.17.0.0/16") from which runs come to `host_address`, where that is an
+        address of this machine on which the emulator has to listen; () where it has not."""
 
     def gpu_count(self) -> int:
         """GPUs that runs can use."""

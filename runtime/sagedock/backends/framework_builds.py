@@ -13,8 +13,9 @@ from pathlib import Path
 from sagedock.backends.base import Tell
 from sagedock.backends.interpreters import bundled_pip
 from sagedock.backends.package_index import uv_variables
-from sagedock.backends.recipes import RECIPES, requirements
+from sagedock.backends.recipes import requirements
 from sagedock.backends.toolkit_copy import ToolkitSource
+from sagedock.domain.families import ImageFamily
 from sagedock.errors import RunFailedToStart
 
 _MARKER = ".complete"
@@ -27,7 +28,7 @@ _PROGRESS = ("Resolved", "Downloading", "Downloaded", "Prepared", "Installed", "
 class Framework:
     """A place for an environment."""
 
-    family: str
+    family: ImageFamily
     python_version: str
     path: Path
 
@@ -75,11 +76,12 @@ class Build:
     def run(self, toolkit: ToolkitSource) -> None:
         """Raises RunFailedToStart with uv's own last lines."""
         start, framework = time.monotonic(), self.framework
-        name, version = framework.family, framework.python_version
+        family, version = framework.family, framework.python_version
+        name = family.name
         self.tell(f"Building the {name} environment on Python {version} (once): {framework.path}")
         shutil.rmtree(framework.path, ignore_errors=True)
         self._uv("venv", "--no-project", "--python", str(self.interpreter), str(framework.path))
-        pins = requirements(name, version)
+        pins = requirements(family, version)
         if pins:
             self.tell(f"Installing {', '.join(pins)}")
             self._install(pins)
@@ -134,14 +136,14 @@ class Build:
         if process.returncode != 0:
             last = " | ".join(filter(None, lines[-_LAST_LINES:]))
             raise RunFailedToStart(
-                f"uv could not make the {self.framework.family} environment; it needs a package "
-                "index that it can reach (pip's configuration, uv.toml or UV_* variables name "
-                f"another). uv said: {last}"
+                f"uv could not make the {self.framework.family.name} environment; it needs a "
+                "package index that it can reach (pip's configuration, uv.toml or UV_* variables "
+                f"name another). uv said: {last}"
             )
 
     def _probe(self) -> None:
         """MXNet's wheel needs libgomp of the system, and an import is the honest test."""
-        module = RECIPES[self.framework.family].probe
+        module = self.framework.family.environment.probe
         if not module:
             return
         self.tell(f"Trying `import {module}`")

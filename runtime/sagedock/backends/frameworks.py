@@ -16,8 +16,9 @@ from sagedock.backends.base import Tell
 from sagedock.backends.framework_builds import Build, Framework
 from sagedock.backends.interpreters import find_interpreter, install_interpreter
 from sagedock.backends.locks import locked
-from sagedock.backends.recipes import RECIPES, environment_name, raise_without_wheel
+from sagedock.backends.recipes import environment_name, raise_without_environment
 from sagedock.backends.toolkit_copy import ToolkitSource
+from sagedock.domain.families import ImageFamily, builtin_families
 from sagedock.errors import RunFailedToStart, StartupError
 
 
@@ -33,10 +34,11 @@ class FrameworkStatus:
 
 
 class Frameworks:
-    """The environments in the folder `root`."""
+    """The environments of `families` in the folder `root`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, families: tuple[ImageFamily, ...] = builtin_families()) -> None:
         self.root = root
+        self._families = {family.name: family for family in families}
         self.uv = _uv()
         self._installed: dict[Path, object] = {}
 
@@ -67,11 +69,12 @@ class Frameworks:
         return next((framework for framework in possible if framework.is_ready), None)
 
     def status(self) -> list[FrameworkStatus]:
-        """One entry per family: its environment, or the one it would get."""
-        best = (self.ready(family) or next(self._possible(family)) for family in RECIPES)
+        """One entry per family that has one: its environment, or the one it would get."""
+        having = (name for name, family in self._families.items() if family.environment.pythons)
+        best = (self.ready(name) or next(self._possible(name)) for name in having)
         return [
             FrameworkStatus(
-                family=framework.family,
+                family=framework.family.name,
                 python_version=framework.python_version,
                 path=framework.path,
                 size_bytes=framework.size_bytes,
@@ -80,15 +83,16 @@ class Frameworks:
             for framework in best
         ]
 
-    def _possible(self, family: str) -> Iterator[Framework]:
-        for python in RECIPES[family].pythons:
+    def _possible(self, name: str) -> Iterator[Framework]:
+        family = self._families[name]
+        for python in family.environment.pythons:
             yield Framework(family, python, self.root / environment_name(family, python))
 
     def _lock_file(self, framework: Framework) -> Path:
         return self.root / f".{framework.path.name}.lock"
 
     def _build(self, family: str, tell: Tell) -> Framework:
-        raise_without_wheel(family)
+        raise_without_environment(self._families[family])
         framework, interpreter = self._choose(family, tell)
         waiting = f"Another process builds the {family} environment: waiting for it"
         with locked(self._lock_file(framework), lambda: tell(waiting)) as lock:
@@ -98,7 +102,7 @@ class Frameworks:
         return framework
 
     def _choose(self, family: str, tell: Tell) -> tuple[Framework, Path]:
-        recipe = RECIPES[family]
+        recipe = self._families[family].environment
         for framework in self._possible(family):
             interpreter = find_interpreter(framework.python_version, self.uv)
             if interpreter is not None:

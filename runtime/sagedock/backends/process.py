@@ -24,7 +24,7 @@ from sagedock.backends.frameworks import Frameworks, FrameworkStatus
 from sagedock.backends.ports import LOOPBACK, MeetingPoints, Ports
 from sagedock.backends.process_runs import MARK, ProcessRun, RunAddress, spawn
 from sagedock.backends.run_variables import OPT_ML, Allotted, run_variables
-from sagedock.domain.images import resolve
+from sagedock.domain.images import ImageTable
 from sagedock.errors import RunFailedToStart
 
 log = logging.getLogger(__name__)
@@ -38,15 +38,21 @@ class ProcessBackend:
 
     `home` marks what is ours: two emulators with two homes never end each other's runs.
     `frameworks` is the folder of framework environments, which several homes may share. `gpu` is
-    handed to the toolkit: what a script gets that asks for a GPU where there is none.
+    handed to the toolkit: what a script gets that asks for a GPU where there is none. `images`
+    says which family stands for an image.
     """
 
     name = "process"
 
     def __init__(
-        self, home: Path, frameworks: Path, gpu: Literal["auto", "strict"] = "auto"
+        self,
+        home: Path,
+        frameworks: Path,
+        gpu: Literal["auto", "strict"] = "auto",
+        images: ImageTable | None = None,
     ) -> None:
-        self._frameworks = Frameworks(frameworks)
+        self._images = images or ImageTable.builtin()
+        self._frameworks = Frameworks(frameworks, self._images.families)
         self._owner = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:12]
         self._variables = {
             "SAGEDOCK_GPU": gpu,
@@ -59,10 +65,10 @@ class ProcessBackend:
         self._meeting_points = MeetingPoints(self._ports)
 
     def check(self, image: str) -> None:
-        resolve(image)
+        self._images.resolve(image)
 
     def prepare(self, image: str, tell: Tell) -> None:
-        reference = resolve(image)
+        reference = self._images.resolve(image)
         self._frameworks.ensure(reference.framework, tell)
 
     def ahead(self, spec: RunSpec) -> None:
@@ -78,7 +84,7 @@ class ProcessBackend:
                 "plain process and cannot cut it off from the network. Leave "
                 "EnableNetworkIsolation out of the request to run it here."
             )
-        image = resolve(spec.image)
+        image = self._images.resolve(spec.image)
         framework = self._frameworks.ensure(image.framework, log.info)
         folders = _place_mounts(spec)
         ports = {port: self._ports.take() for port in spec.ports}
@@ -131,8 +137,14 @@ class ProcessBackend:
             processes.send(signal.SIGKILL, orphans)
             time.sleep(0.005)
 
+    def describe(self) -> str:
+        return "user code runs as plain processes of yours, not confined in a container"
+
     def host_address(self) -> str:
         return LOOPBACK
+
+    def neighbours(self) -> tuple[str, ...]:
+        return ()
 
     def gpu_count(self) -> int:
         """None: the environments hold MXNet's CPU build."""

@@ -37,6 +37,15 @@ class ToolkitSource:
         in_wheel = Path(__file__).parent / "toolkit" / _HOOK
         self._hook = in_wheel if in_wheel.is_file() else self._package.parent / _HOOK
 
+    def files(self) -> dict[str, Path]:
+        """All its files by their place below `containers/mxnet/toolkit`, in order."""
+        found = {
+            path.relative_to(self._package.parent).as_posix(): path
+            for path in sorted(self._package.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        return {**found, _HOOK: self._hook}
+
     def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
         """Changes when a file of the toolkit does; costs a look at each (under a millisecond)."""
         looks = [(self._hook, self._hook.stat())]

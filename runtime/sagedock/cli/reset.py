@@ -13,6 +13,8 @@ from sagedock.settings import Settings
 
 _KEPT = ("frameworks", "layers", "tls", "lock", "layout")
 """What is dear to build again, or what clients trust."""
+_OWN = "images.toml"
+"""What a person wrote."""
 
 
 @click.command("reset")
@@ -22,7 +24,8 @@ _KEPT = ("frameworks", "layers", "tls", "lock", "layout")
 def command(home: Path | None, everything: bool, yes: bool) -> None:
     """Delete all jobs, endpoints, buckets and logs of the home.
 
-    Framework environments, cached requirements and the local authority stay, unless --all.
+    Framework environments, cached requirements and the local authority stay, unless --all; an
+    images.toml stays in any case.
     """
     settings = Settings.read(home=home)
     folder = settings.home
@@ -35,7 +38,7 @@ def command(home: Path | None, everything: bool, yes: bool) -> None:
         if not yes:
             click.confirm(f"Delete every job, endpoint, bucket and log in {folder}?", abort=True)
         for path in sorted(folder.iterdir()):
-            if not everything and path.name in _KEPT:
+            if path.name == _OWN or (not everything and path.name in _KEPT):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

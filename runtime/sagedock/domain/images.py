@@ -8,86 +8,22 @@ also asks for tags that never existed, such as 1.9.0-gpu-py3: so the version dec
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final, Literal
 
+from sagedock.domain.families import Device, ImageFamily, Row, builtin_families, read_table
 from sagedock.errors import ImageNotFound
 
-Device = Literal["cpu", "gpu"]
 Kind = Literal["training", "inference", "both"]
 
+FAMILIES: Final = builtin_families()
+MXNET: Final = next(family for family in FAMILIES if family.name == "mxnet")
 
-@dataclass(frozen=True, slots=True)
-class ImageFamily:
-    """Images that one environment of ours stands for.
-
-    `repositories` are AWS's and our own, without registry; `versions` are the tags' versions, and
-    `short_versions` what the SDKs' "1.2" means. A family without versions takes its repository
-    alone, or the tag `latest`.
-    """
-
-    name: str
-    description: str
-    repositories: tuple[str, ...]
-    versions: tuple[str, ...] = ()
-    default_version: str = ""
-    short_versions: tuple[tuple[str, str], ...] = ()
-    default_python: str = "py3"
-
-    @property
-    def alias(self) -> str:
-        """Our own name for it, which works without AWS's registry."""
-        return f"sagedock/{self.name}"
-
-    def version(self, tag: str) -> str | None:
-        """The full version that `tag` begins with, the default one for no tag and `latest`; None
-        where the tag names none that there was."""
-        if tag in ("", "latest"):
-            return self.default_version
-        asked = tag.split("-")[0]
-        full = dict(self.short_versions).get(asked, asked)
-        return full if full in self.versions else None
-
-
-MXNET: Final = ImageFamily(
-    name="mxnet",
-    description="Apache MXNet 1.9.1 on the CPU, standing for SageMaker's MXNet 0.12.1 to 1.9.0",
-    repositories=(
-        "sagedock/mxnet",
-        "sagemaker-mxnet",
-        "sagemaker-mxnet-serving",
-        "mxnet-training",
-        "mxnet-inference",
-        # Elastic Inference was an accelerator on the wire; the model server was the same.
-        "sagemaker-mxnet-eia",
-        "sagemaker-mxnet-serving-eia",
-        "mxnet-inference-eia",
-    ),
-    # AWS's last one was 1.9.0; 1.9.1 is what runs here, under its own name.
-    versions=(
-        *("0.12.1", "1.0.0", "1.1.0", "1.2.1", "1.3.0", "1.4.0", "1.4.1", "1.5.1", "1.6.0"),
-        *("1.7.0", "1.8.0", "1.9.0", "1.9.1"),
-    ),
-    default_version="1.9.0",
-    short_versions=(
-        *(("0.12", "0.12.1"), ("1.0", "1.0.0"), ("1.1", "1.1.0"), ("1.2", "1.2.1")),
-        *(("1.3", "1.3.0"), ("1.4", "1.4.1"), ("1.5", "1.5.1"), ("1.6", "1.6.0")),
-        *(("1.7", "1.7.0"), ("1.8", "1.8.0"), ("1.9", "1.9.0")),
-    ),
-    default_python="py38",
-)
-
-PYTHON: Final = ImageFamily(
-    name="python",
-    description="Python and its standard library, for plain scripts",
-    repositories=("sagedock/python",),
-)
-
-FAMILIES: Final = (MXNET, PYTHON)
-
-_REPOSITORY_OF: Final = {repo: family for family in FAMILIES for repo in family.repositories}
 _ECR: Final = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 _PYTHON_TAG: Final = re.compile(r"py\d+")
 
@@ -110,10 +46,10 @@ class ImageReference:
     kind: Kind
 
     @classmethod
-    def parse(cls, image: str) -> ImageReference:
+    def parse(cls, image: str, families: Iterable[ImageFamily] = FAMILIES) -> ImageReference:
         """Never raises: an image that no family stands for has no `framework`."""
         repository, tag = _split(image)
-        family = _REPOSITORY_OF.get(repository)
+        family = next((known for known in families if repository in known.repositories), None)
         version = family.version(tag) if family else None
         if family is None or version is None:
             return cls(repository, tag, "", "", _device(tag), _python(tag, ""), _kind(repository))
@@ -132,23 +68,79 @@ class ImageReference:
         return self.python in ("py2", "py27")
 
 
-def resolve(image: str) -> ImageReference:
-    """The reference of an image that a family stands for; raises ImageNotFound otherwise, naming
-    the image and the images there are."""
-    reference = ImageReference.parse(image)
-    if reference.framework:
-        return reference
-    family = _REPOSITORY_OF.get(reference.repository)
-    if family is not None and family.versions:
-        wrong = (
-            f"{image!r} names no version of {family.name} that SageMaker had. There are "
-            f"{_listed(family.versions)}."
+class ImageTable:
+    """Which image is run as what: the families, and the user's rows, which come first."""
+
+    def __init__(self, families: tuple[ImageFamily, ...], rows: tuple[Row, ...] = ()) -> None:
+        self.families, self.rows = families, rows
+        self._by_name = {family.name: family for family in families}
+
+    @classmethod
+    @functools.cache
+    def builtin(cls) -> ImageTable:
+        return cls(FAMILIES)
+
+    @classmethod
+    def read(cls, path: Path) -> ImageTable:
+        """The built-in table, extended by the file `path` where that is. Raises StartupError,
+        which names the file, the key and what would do."""
+        return cls(*read_table(path))
+
+    def family(self, name: str) -> ImageFamily:
+        """The family of a resolved reference."""
+        return self._by_name[name]
+
+    def local(self, image: str) -> str | None:
+        """What the user's table runs for `image`: a local tag, or a name that a family stands for;
+        None where no row fits."""
+        name = image.strip()
+        return next((row.run for row in self.rows if fnmatchcase(name, row.uri)), None)
+
+    def parse(self, image: str) -> ImageReference:
+        """As ImageReference.parse, after the user's rows."""
+        return ImageReference.parse(self.local(image) or image, self.families)
+
+    def resolve(self, image: str) -> ImageReference:
+        """The reference of an image that a family stands for; raises ImageNotFound otherwise,
+        naming the image and the images there are."""
+        reference = self.parse(image)
+        if reference.framework:
+            return reference
+        raise ImageNotFound(
+            f"{self._wrong(image, reference)} Name one of them; `sagedock images` lists what each "
+            "stands for."
         )
-    elif family is not None:
-        wrong = f"{image!r} has a tag, and {family.alias} has none but latest."
-    else:
-        wrong = f"There is no local image for {image!r}. There are {_listed(_offered())}."
-    raise ImageNotFound(f"{wrong} Name one of them; `sagedock images` lists what each stands for.")
+
+    def _wrong(self, image: str, reference: ImageReference) -> str:
+        told = repr(image)
+        if (local := self.local(image)) is not None:
+            told = f"{image!r} is run as {local!r} (images.toml), and {local!r}"
+        family = next((f for f in self.families if reference.repository in f.repositories), None)
+        if family is not None and family.versions:
+            return (
+                f"{told} names no version of {family.name} that SageMaker had. There are "
+                f"{_listed(family.versions)}."
+            )
+        if family is not None:
+            return f"{told} has a tag, and {family.alias} has none but latest."
+        if local is not None:
+            return (
+                f"{told} is an image of a Docker engine, not a family: {_listed(self._offered())}."
+            )
+        return f"There is no local image for {told}. There are {_listed(self._offered())}."
+
+    def _offered(self) -> list[str]:
+        return [
+            f"{family.alias} (also {', '.join(others)})"
+            if (others := family.repositories[1:])
+            else family.alias
+            for family in self.families
+        ]
+
+
+def resolve(image: str) -> ImageReference:
+    """By the built-in table alone."""
+    return ImageTable.builtin().resolve(image)
 
 
 def _split(image: str) -> tuple[str, str]:
@@ -176,15 +168,6 @@ def _kind(repository: str) -> Kind:
     if "training" in words:
         return "training"
     return "inference" if {"inference", "serving", "eia"} & set(words) else "both"
-
-
-def _offered() -> list[str]:
-    return [
-        f"{family.alias} (also {', '.join(others)})"
-        if (others := family.repositories[1:])
-        else family.alias
-        for family in FAMILIES
-    ]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -213,9 +213,8 @@ class Fleet:
 
         def plan() -> ServerPlan:
             workdir = self.folder / name / secrets.token_hex(4)
-            for part in ("ml/input", "ml/output", "ml/code"):
+            for part in ("ml/input", "ml/output", "ml/code", "ml/model"):
                 (workdir / part).mkdir(parents=True, exist_ok=True)
-            (workdir / "ml" / "model").symlink_to(folder)
             return ServerPlan(
                 endpoint=self._endpoint.name,
                 arn=self._endpoint.arn,
@@ -226,6 +225,7 @@ class Fleet:
                 workdir=workdir,
                 log_group=self._endpoint.log_group,
                 isolated=isolated,
+                instance_type=variant.get("InstanceType", ""),
             )
 
         self._plans[name] = plan

@@ -14,7 +14,7 @@ This module costs well under a millisecond: it imports nothing but `os` and `sys
 import os
 import sys
 
-_BEFORE = {"mxnet": ("sagedock_toolkit.mxnet_hooks", "supply_removed_names")}
+_BEFORE = {"mxnet": ("sagedock_toolkit.mxnet_hooks", "before_import")}
 _AFTER = {
     "mxnet.context": ("sagedock_toolkit.mxnet_hooks", "use_cpu_without_gpu"),
     "mxnet.kvstore.base": ("sagedock_toolkit.mxnet_hooks", "tell_of_distributed_stores"),

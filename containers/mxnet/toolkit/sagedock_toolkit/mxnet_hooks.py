@@ -11,6 +11,30 @@ from typing import Any
 _before_distributed_store: list[Callable[[], None]] = []
 
 
+def before_import(mxnet: ModuleType) -> None:
+    """All that MXNet needs before it is executed."""
+    supply_removed_names(mxnet)
+    lend_a_driver()
+
+
+def lend_a_driver() -> None:
+    """Load the image's stand-in for NVIDIA's driver (SAGEDOCK_NO_DRIVER) where there is no driver.
+
+    MXNet's CUDA build links to libcuda.so.1 and cannot be imported without. A library that is
+    loaded already counts for the loader by its soname, so nothing has to be on any path, and a real
+    driver, which is looked for first, can never be hidden.
+    """
+    stand_in = os.environ.get("SAGEDOCK_NO_DRIVER")
+    if not stand_in:
+        return
+    import ctypes
+
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        ctypes.CDLL(stand_in)
+
+
 def supply_removed_names(mxnet: ModuleType) -> None:
     """Give NumPy back the aliases that NumPy 1.24 removed and MXNet 1.9.1 uses (`numpy.bool`).
 

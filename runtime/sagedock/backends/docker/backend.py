@@ -299,8 +299,14 @@ class DockerBackend:
         else:
             self._remove(container)
 
+    def describe(self) -> str:
+        return f"user code runs in containers of {self._engine.facts}"
+
     def host_address(self) -> str:
         return self._near.emulator
+
+    def neighbours(self) -> tuple[str, ...]:
+        return self._near.neighbours
 
     def gpu_count(self) -> int:
         return 0

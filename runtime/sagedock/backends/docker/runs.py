@@ -19,7 +19,7 @@ from sagedock.backends.base import LogLine
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.engine import GONE, Engine, explanation
 from sagedock.backends.docker.log_records import LineAssembly, Position, Record, records
-from sagedock.backends.docker.surroundings import Neighbourhood
+from sagedock.backends.docker.surroundings import LOOPBACK, Neighbourhood
 from sagedock.errors import RunFailedToStart
 
 log = logging.getLogger("sagedock.docker")
@@ -238,19 +238,18 @@ class DockerRun:
     # --- the address ----------------------------------------------------------------------------
 
     def address(self, port: int) -> tuple[str, int]:
-        """Raises KeyError for a port that cannot be reached (the run has ended, or is isolated)."""
+        """Of a run that has ended: an address where nobody answers."""
         settings = self._engine.client.api.inspect_container(self.container)["NetworkSettings"]
         if self._near.publishes is not None:
-            bound = (settings.get("Ports") or {}).get(f"{port}/tcp") or []
-            for binding in bound:
+            for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or ():
                 return self._near.published_at, int(binding["HostPort"])
-            raise KeyError(port)
-        if self._near.network == "host":
-            return "127.0.0.1", port
-        for joined in (settings.get("Networks") or {}).values():
-            if joined.get("IPAddress"):
-                return joined["IPAddress"], port
-        raise KeyError(port)
+        elif self._near.network == "host":
+            return LOOPBACK, port
+        else:
+            for joined in (settings.get("Networks") or {}).values():
+                if joined.get("IPAddress"):
+                    return joined["IPAddress"], port
+        return LOOPBACK, 0
 
 
 def _was_ended_by_engine(state: Mapping[str, Any], broke: float) -> bool:

@@ -74,7 +74,7 @@ def create_options(spec: RunSpec, place: Placement) -> dict[str, Any]:
     """Keyword arguments of docker-py's `containers.create`."""
     options: dict[str, Any] = {
         "image": place.image.id,
-        "name": container_name(spec),
+        "name": f"sagedock-{place.home[:6]}-{spec.name}",  # as `docker ps` shows it
         "environment": {**toolkit_variables(spec, place), **spec.env},
         "mounts": list(place.mounts),
         "labels": _labels(spec, place),
@@ -89,11 +89,6 @@ def create_options(spec: RunSpec, place: Placement) -> dict[str, Any]:
         **place.devices,
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-def container_name(spec: RunSpec) -> str:
-    """As `docker ps` shows it."""
-    return f"sagedock-{spec.name}"
 
 
 def toolkit_variables(spec: RunSpec, place: Placement) -> dict[str, str]:

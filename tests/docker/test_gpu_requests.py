@@ -1,0 +1,243 @@
+"""What of a request for GPUs reaches a container, on an engine that has none.
+
+The engine is a private one, with stand-ins for NVIDIA's Container Toolkit: see `private_engine`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+from docker.errors import APIError, ImageNotFound
+from docker.models.containers import Container
+
+import private_engine
+from private_engine import GPUS, IMAGE, PrivateEngine, environment
+from sagedock.backends.docker.engine import EngineFacts
+from sagedock.backends.docker.engine_gpus import EngineGpus, ask, look
+from sagedock.backends.docker.gpu_request import (
+    PODMAN,
+    TOOLKIT_MISSING,
+    WITHOUT_GPUS,
+    Way,
+    device_requests,
+    ways,
+    why_not,
+)
+from sagedock.backends.gpus import Discovery, Gpu
+from sagedock.errors import RunFailedToStart
+
+LABELS = {"sagedock.test": "gpus"}
+FIRST, SECOND = (
+    Gpu(index, uuid, "NVIDIA Stand-in", (8, 6), 8 * 1024**3) for index, uuid in enumerate(GPUS)
+)
+PIECE = Gpu(0, "MIG-GPU-5d5b3f2e/9/0", "NVIDIA A100 MIG 1g.5gb", (8, 0), None)
+
+needs_a_private_engine = pytest.mark.skipif(
+    bool(private_engine.why_none()), reason=private_engine.why_none() or "there is one"
+)
+needs_cdi = pytest.mark.skipif(
+    bool(private_engine.why_none()) or private_engine.major_version() < 25,
+    reason="needs Docker 25 or newer",
+)
+
+
+@pytest.fixture(scope="session")
+def with_toolkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
+    with private_engine.private_engine(tmp_path_factory.mktemp("engine")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(with_toolkit: PrivateEngine) -> PrivateEngine:
+    with_toolkit.forget()
+    return with_toolkit
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
+    """One without the toolkit."""
+    with private_engine.private_engine(tmp_path_factory.mktemp("bare"), toolkit=False) as engine:
+        yield engine
+
+
+def environment_with(engine: PrivateEngine, *gpus: Gpu, way: Way = "nvidia") -> dict[str, str]:
+    """What a program in a container with these GPUs finds in its environment."""
+    requests = device_requests(gpus, engine.engine.facts, way)
+    return environment(engine.run("env", device_requests=requests).splitlines())
+
+
+def left(engine: PrivateEngine) -> list[Container]:
+    """Containers that asking left behind."""
+    label = "=".join(*LABELS.items())
+    return engine.engine.client.containers.list(all=True, filters={"label": label})
+
+
+# --- what reaches a container ------------------------------------------------------------------
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+@pytest.mark.parametrize("gpus", [(FIRST,), (SECOND,), (FIRST, SECOND), (PIECE,)])
+def test_a_container_gets_exactly_the_gpus_of_its_run(
+    engine: PrivateEngine, gpus: tuple[Gpu, ...]
+) -> None:
+    found = environment_with(engine, *gpus)
+    named = ",".join(gpu.uuid for gpu in gpus)
+    assert found["NVIDIA_VISIBLE_DEVICES"] == named, "over what the image says itself"
+    assert found["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    seen = engine.environment_seen(by="hook")
+    assert seen is not None
+    assert seen["NVIDIA_VISIBLE_DEVICES"] == named
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_a_run_without_gpus_asks_for_none(engine: PrivateEngine) -> None:
+    assert "NVIDIA_DRIVER_CAPABILITIES" not in environment_with(engine)
+    assert engine.environment_seen(by="hook") is None
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_a_run_without_gpus_gets_none_from_nvidia_s_runtime_either(engine: PrivateEngine) -> None:
+    engine.run("env", runtime="nvidia", environment=dict(WITHOUT_GPUS))
+    seen = engine.environment_seen(by="runtime")
+    assert seen is not None
+    assert seen["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
+@pytest.mark.docker
+@needs_cdi
+def test_by_cdi_a_container_gets_the_device_of_that_name(engine: PrivateEngine) -> None:
+    found = environment_with(engine, SECOND, way="cdi")
+    assert found["STAND_IN_1"] == "1"
+    assert "STAND_IN_0" not in found
+
+
+@pytest.mark.docker
+@needs_cdi
+def test_a_gpu_that_the_cdi_specification_lacks_is_told_with_the_way_out(
+    engine: PrivateEngine,
+) -> None:
+    with pytest.raises(APIError) as caught:
+        environment_with(engine, PIECE, way="cdi")
+    assert "sudo nvidia-ctk cdi generate" in why_not(caught.value)
+
+
+# --- what an engine has ------------------------------------------------------------------------
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_the_gpus_of_an_engine_are_found_by_asking_it(engine: PrivateEngine) -> None:
+    assert ask(engine.engine, IMAGE, LABELS) == EngineGpus((FIRST, SECOND), "nvidia")
+    assert left(engine) == []
+
+
+@pytest.mark.docker
+@needs_cdi
+def test_an_engine_that_has_gpus_only_by_cdi_is_asked_that_way(bare: PrivateEngine) -> None:
+    bare.know_gpus_by_cdi()
+    found = ask(bare.engine, IMAGE, LABELS)
+    bare.specification.unlink()
+    assert (found.way, found.gpus) == ("cdi", (FIRST, SECOND))
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_an_engine_without_the_toolkit_has_none_and_says_how_to_get_it(
+    bare: PrivateEngine,
+) -> None:
+    assert ask(bare.engine, IMAGE, LABELS) == EngineGpus(trouble=TOOLKIT_MISSING)
+    assert left(bare) == []
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_a_toolkit_whose_driver_does_not_answer_is_no_gpu_and_its_own_words(
+    engine: PrivateEngine,
+) -> None:
+    (engine.seen / "no-driver").touch()
+    found = ask(engine.engine, IMAGE, LABELS)
+    assert found.gpus == ()
+    assert "driver not loaded" in found.trouble
+    assert "`nvidia-smi`" in found.trouble
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_an_image_that_is_not_there_cannot_ask(engine: PrivateEngine) -> None:
+    with pytest.raises(ImageNotFound):
+        ask(engine.engine, "sagedock-test/absent:1", LABELS)
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_a_machine_that_found_no_gpu_starts_no_container(bare: PrivateEngine) -> None:
+    """The engine is not even asked: where it is, there is no GPU to hand on."""
+    here = Discovery(trouble="No devices were found")
+    found = look(bare.engine, IMAGE, here, elsewhere=False, labels=LABELS)
+    assert found == EngineGpus(trouble="No devices were found")
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_the_engine_has_the_last_word(engine: PrivateEngine, bare: PrivateEngine) -> None:
+    here = Discovery((PIECE,))
+    assert look(engine.engine, IMAGE, here, elsewhere=False, labels=LABELS).gpus == (FIRST, SECOND)
+    assert look(bare.engine, IMAGE, here, elsewhere=False, labels=LABELS).gpus == ()
+    elsewhere = look(engine.engine, IMAGE, Discovery(), elsewhere=True, labels=LABELS)
+    assert elsewhere.gpus == (FIRST, SECOND)
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+@pytest.mark.parametrize("image", [None, "sagedock-test/absent:1"])
+def test_without_an_image_to_ask_with_the_driver_here_is_believed(
+    engine: PrivateEngine, image: str | None
+) -> None:
+    found = look(engine.engine, image, Discovery((PIECE,)), elsewhere=False, labels=LABELS)
+    assert found.gpus == (PIECE,)
+
+
+# --- without an engine -------------------------------------------------------------------------
+
+DOCKER = EngineFacts(
+    version="20.10.24",
+    api=(1, 41),
+    architecture="amd64",
+    operating_system="Debian",
+    cpus=2,
+    memory_bytes=8 * 1024**3,
+    runtimes=frozenset({"runc"}),
+    cdi_folders=(),
+    is_podman=False,
+    is_rootless=False,
+)
+
+
+def test_a_request_names_gpus_and_never_a_count() -> None:
+    (request,) = device_requests([FIRST, SECOND], DOCKER)
+    assert request["DeviceIDs"] == list(GPUS)
+    assert request["Count"] == 0
+    assert request["Capabilities"] == [["gpu", "compute", "utility"]]
+
+
+def test_no_gpu_is_no_request() -> None:
+    assert device_requests([], DOCKER) == []
+    assert device_requests([], dataclasses.replace(DOCKER, is_podman=True)) == []
+
+
+def test_podman_is_refused_since_it_would_drop_the_request() -> None:
+    podman = dataclasses.replace(DOCKER, is_podman=True)
+    with pytest.raises(RunFailedToStart) as caught:
+        device_requests([FIRST], podman)
+    assert str(caught.value) == f"{PODMAN}."
+    assert ways(podman) == ()
+
+
+def test_cdi_is_tried_where_the_engine_reads_specifications() -> None:
+    assert ways(DOCKER) == ("nvidia",)
+    assert ways(dataclasses.replace(DOCKER, cdi_folders=("/etc/cdi",))) == ("nvidia", "cdi")
