@@ -167,7 +167,7 @@ class ScriptedBackend:
     def check(self, image: str) -> None:
         resolve(image)
 
-    def prepare(self, image: str, tell: Tell) -> None:
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
         self.prepared.append(image)
         for line in self.says_while_preparing:
             tell(line)

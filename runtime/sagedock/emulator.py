@@ -19,7 +19,7 @@ from typing import Any
 from typing_extensions import Self
 
 from sagedock import __version__
-from sagedock.backends.auto import choose_backend
+from sagedock.backends.auto import Wishes, choose_backend
 from sagedock.backends.base import Backend
 from sagedock.client_environment import (
     FAKE_KEY,
@@ -310,9 +310,17 @@ class _Work:
         assert settings.frameworks is not None
         self._store = store
         self.changes, self.routes, self.supervisor = Changes(), Routes(), Supervisor()
-        self.backend = choose_backend(
-            settings, home.folder, settings.frameworks, ImageTable.read(home.images)
+        wishes = Wishes(
+            home=home.folder,
+            frameworks=settings.frameworks,
+            images=ImageTable.read(home.images),
+            backend=settings.backend,
+            gpu=settings.gpu,
+            gpu_sharing=settings.gpu_sharing,
+            instance_size=settings.instance_size,
+            base_image=settings.base_image,
         )
+        self.backend = choose_backend(wishes)
         environment = RunEnvironment(url, settings.region)
         training_rooms = TrainingRooms(
             jobs=store.jobs,

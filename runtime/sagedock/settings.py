@@ -49,6 +49,11 @@ class Settings(BaseModel):
         "auto",
         description="strict: a script that asks for a GPU that is not there fails, as in the cloud",
     )
+    instance_size: Literal["memory", "full", "machine"] = Field(
+        "memory",
+        description="what of its instance type a container is held to: its memory; its processors"
+        " too (full); or nothing (machine)",
+    )
     gpu_sharing: bool = Field(
         False, description="let several jobs and endpoints use one GPU at the same time"
     )

@@ -111,9 +111,10 @@ class Backend(Protocol):
     def check(self, image: str) -> None:
         """Raises ImageNotFound, naming the images there are, when `image` cannot be run here."""
 
-    def prepare(self, image: str, tell: Tell) -> None:
-        """Make `image` ready to start (build its environment, pull it); idempotent, safe from
-        several threads, tells its progress. Raises RunFailedToStart with a reason."""
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
+        """Make `image` ready to start (build its environment, or the image) for a run on that
+        instance type; idempotent, safe from several threads. Tells its progress, and what the run
+        will not have that it has in the cloud. Raises RunFailedToStart with a reason."""
 
     def ahead(self, spec: RunSpec) -> None:
         """Begin with what of a start takes long and needs none of the run's files, while those are

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sagedock.backends.gpus import Gpu
-from sagedock.domain.images import Device, ImageReference
+from sagedock.domain.families import Device
+from sagedock.domain.images import ImageReference
 from sagedock.domain.instances import LOCAL_GPU, InstanceType
 from sagedock.errors import RunFailedToStart
 

@@ -67,7 +67,7 @@ class ProcessBackend:
     def check(self, image: str) -> None:
         self._images.resolve(image)
 
-    def prepare(self, image: str, tell: Tell) -> None:
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
         reference = self._images.resolve(image)
         self._frameworks.ensure(reference.framework, tell)
 

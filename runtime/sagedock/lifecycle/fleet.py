@@ -205,7 +205,7 @@ class Fleet:
             rooms.backend.check(image)
             if stage:
                 stage_model(container, folder, rooms.objects)
-                rooms.backend.prepare(image, tell)
+                rooms.backend.prepare(image, tell, variant.get("InstanceType", ""))
         except (ImageNotFound, RunFailedToStart, ModelDataMissing) as error:
             raise FleetFailed(str(error)) from error
         env = {**rooms.environment.variables(), **container.get("Environment", {})}

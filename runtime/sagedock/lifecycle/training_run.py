@@ -242,7 +242,7 @@ class TrainingRun:
             self._rooms.events.append(LOG_GROUP, stream, [(now, f"[sagedock] {line}")], None, now)
 
         try:
-            self._rooms.backend.prepare(image, tell)
+            self._rooms.backend.prepare(image, tell, self.job.instance_type)
         except (ImageNotFound, RunFailedToStart) as error:
             raise JobFailed(f"ClientError: {error}") from error
 

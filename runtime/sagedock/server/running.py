@@ -27,7 +27,7 @@ _BACKLOG: Final = 2048
 
 
 class Server:
-    """One listening port, at one address and at `doors`. `stop` and `start` may be called once each.
+    """One listening port, at one address and at `doors`. `stop` and `start` may be called once.
 
     `lanes` are the ways past ASGI (invocations, CONNECT); `before_stop` is called on the event
     loop when the server begins to stop: what waits there must come to its end.

@@ -24,9 +24,11 @@ from docker.errors import APIError, DockerException, NotFound
 from sagedock.backends.base import Mount, Run, RunSpec, Tell
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.engine import GONE, Engine, explanation
+from sagedock.backends.docker.equipment import Equipment, Gpus, Policy
 from sagedock.backends.docker.files import copy_in, copy_out, has_foreign_files
-from sagedock.backends.docker.local_images import LocalImage, find_image
+from sagedock.backends.docker.local_images import LocalImage
 from sagedock.backends.docker.networks import JobNetworks
+from sagedock.backends.docker.programs import check_program
 from sagedock.backends.docker.refusals import refused
 from sagedock.backends.docker.runs import ENGINE_PATIENCE_SECONDS, PREFIX, DockerRun
 from sagedock.backends.docker.surroundings import (
@@ -35,8 +37,8 @@ from sagedock.backends.docker.surroundings import (
     neighbourhood,
     own_container,
 )
-from sagedock.backends.docker.translation import Placement, Sizes, create_options
-from sagedock.domain.images import ImageReference, resolve
+from sagedock.backends.docker.translation import Placement, create_options
+from sagedock.domain.images import ImageTable
 from sagedock.errors import ImageNotFound, RunFailedToStart
 
 log = logging.getLogger("sagedock.docker")
@@ -70,18 +72,32 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(self, engine: Engine, home: Path) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        home: Path,
+        images: ImageTable | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         self._engine = engine
         self._home = home.absolute()
         self._owner = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
         me = own_container(engine)
         self._me = me
         self._near = neighbourhood(engine, me)
+        self._equipment = Equipment(
+            engine,
+            images or ImageTable.builtin(),
+            policy or Policy(),
+            self._owner,
+            is_elsewhere=engine.is_remote or me is not None,
+        )
         self._networks = JobNetworks(engine, self._owner, self._near.me)
         self._lock = threading.Lock()
         self._sight_lock = threading.Lock()
         self._seen: Sight | None = None
         self._raises_limits = True
+        self._seen_programs: set[tuple[str, str]] = set()
         self._runs: dict[str, DockerRun] = {}
         self._ahead: dict[str, Future[_Begun]] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="docker-ahead")
@@ -89,46 +105,34 @@ class DockerBackend:
     # --- images -----------------------------------------------------------------------------------
 
     def check(self, image: str) -> None:
-        found = self._find(image)
-        if found is not None:
-            with suppress(RunFailedToStart):
-                found.raise_if_foreign(self._engine)
-            return
-        try:
-            resolve(image)
-        except ImageNotFound as error:
-            raise ImageNotFound(
-                f"The Docker engine has no image {image!r}. Fetch or build it: `docker pull "
-                f"{image}`, or `docker build -t {image} …`. {error}"
-            ) from error
+        self._equipment.check(image)
 
-    def prepare(self, image: str, tell: Tell) -> None:
-        self._image(image)
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
+        self._equipment.prepare(image, instance_type, tell)
 
-    def _find(self, image: str) -> LocalImage | None:
-        """The engine's own image of that name, or ours that stands for it."""
-        reference = ImageReference.parse(image)
-        known = reference if reference.framework else None
-        return find_image(self._engine, image, known)
-
-    def _image(self, image: str) -> LocalImage:
+    def _image(self, spec: RunSpec) -> LocalImage:
         """Raises ImageNotFound and RunFailedToStart."""
-        found = self._find(image)
+        found = self._equipment.image(spec.image, spec.instance_type)
         if found is None:
-            self.check(image)
-            raise RunFailedToStart(f"There is no image {image} on the engine yet.")
-        found.raise_if_foreign(self._engine)
+            log.info("The image for %s was not prepared: it is built now", spec.image)
+            self._equipment.prepare(spec.image, spec.instance_type, log.info)
+            found = self._equipment.image(spec.image, spec.instance_type)
+        assert found is not None
         return found
 
     # --- starting ---------------------------------------------------------------------------------
 
     def ahead(self, spec: RunSpec) -> None:
-        """The container starts, network and all, and waits at a gate (`translation.GATE`)."""
-        image = self._find(spec.image)
-        if image is None or not image.is_ours or spec.entrypoint:
-            return
-        with self._lock:
-            self._ahead[spec.name] = self._pool.submit(self._begin, spec, True)
+        """The container starts, network and all, and waits at a gate (`translation.GATE`); if its
+        image is one of ours, and there. What is wrong with it `start` will say."""
+        with suppress(RunFailedToStart, ImageNotFound, DockerException, *GONE):
+            image = self._equipment.image(spec.image, spec.instance_type)
+            if image is None or not image.is_ours or spec.entrypoint:
+                return
+            if not self._equipment.is_ready(spec.image, spec.instance_type):
+                return
+            with self._lock:
+                self._ahead[spec.name] = self._pool.submit(self._begin, spec, True)
 
     def abandon(self, name: str) -> None:
         with self._lock:
@@ -163,16 +167,19 @@ class DockerBackend:
     def _begin(self, spec: RunSpec, has_gate: bool) -> _Begun:
         """Create the container, and with a gate start it. Raises RunFailedToStart and
         ImageNotFound."""
-        image = self._image(spec.image)
+        image = self._image(spec)
         client = self._engine.client
-        network = self._networks.join(spec)
+        gpus = self._equipment.take_gpus(spec, image)
+        network: str | None = None
         container, asked_for_limits = "", self._raises_limits
         try:
-            place = self._place(spec, image, network, has_gate)
+            network = self._networks.join(spec)
+            place = self._place(spec, image, network, gpus, has_gate)
             options = create_options(spec, place)
             made = self._engine_willing(lambda: client.containers.create(**options))
             container = str(made.id)
             if not has_gate:
+                self._look_at_program(container, image, spec)
                 return _Begun(container, place)
             gate = client.api.attach_socket(container, params={"stdin": 1, "stream": 1})
             client.api.start(container)
@@ -189,6 +196,23 @@ class DockerBackend:
         if container:
             self._remove(container)
         self._leave(network, name)
+        self._equipment.give_back(name)
+
+    def _look_at_program(self, container: str, image: LocalImage, spec: RunSpec) -> None:
+        """What the kernel would refuse (`programs`), once for an image and a program."""
+        command = spec.entrypoint or image.entrypoint or spec.arguments or spec.command
+        is_below_a_mount = any(
+            command[0].startswith(f"{mount.inside.rstrip('/')}/") for mount in spec.mounts
+        )
+        key = (image.id, command[0])
+        if (
+            is_below_a_mount
+            or key in self._seen_programs
+            or (image.is_ours and not spec.entrypoint)
+        ):
+            return
+        check_program(self._engine, container, image, command)
+        self._seen_programs.add(key)
 
     def _may_not_raise_limits(self, error: BaseException) -> bool:
         """An engine without the right to raise limits (in a container, rootless) refuses a start
@@ -210,7 +234,7 @@ class DockerBackend:
             return ask()
 
     def _place(
-        self, spec: RunSpec, image: LocalImage, network: str | None, has_gate: bool
+        self, spec: RunSpec, image: LocalImage, network: str | None, gpus: Gpus, has_gate: bool
     ) -> Placement:
         user, owner = self._user(image)
         mounts = list(spec.mounts)
@@ -229,7 +253,10 @@ class DockerBackend:
             image=image,
             home=self._owner,
             near=self._near,
-            sizes=self._sizes(spec),
+            sizes=self._equipment.sizes(spec),
+            gpus=gpus.uuids,
+            devices=gpus.requests,
+            env=gpus.env,
             mounts=tuple(shown),
             copied=tuple(copied),
             network=network,
@@ -246,11 +273,6 @@ class DockerBackend:
         if uid == 0 or self._engine.facts.is_rootless:
             return (_ROOT if image.is_ours else None), None
         return (f"{uid}:{gid}", None) if image.is_ours else (None, f"{uid}:{gid}")
-
-    def _sizes(self, spec: RunSpec) -> Sizes:
-        if "serve" in spec.command:
-            return Sizes()
-        return Sizes(shared_memory=self._engine.facts.memory_bytes // 2)
 
     def _sight(self, image: LocalImage) -> Sight:
         with self._sight_lock:
@@ -276,6 +298,7 @@ class DockerBackend:
             return None
         if labels.NETWORK in told:
             self._networks.hold(told[labels.NETWORK], told[labels.RUN])
+        self._equipment.hold_gpus(record)
         return self._run(record)
 
     def clean(self, keep: frozenset[str]) -> None:
@@ -309,7 +332,7 @@ class DockerBackend:
         return self._near.neighbours
 
     def gpu_count(self) -> int:
-        return 0
+        return self._equipment.count()
 
     def _run(self, record: Any) -> DockerRun:
         run = DockerRun(self._engine, record, self._near, self._settle, self._forget)
@@ -318,6 +341,7 @@ class DockerBackend:
 
     def _forget(self, run: DockerRun) -> None:
         self._leave(run.network, run.name)
+        self._equipment.give_back(run.name)
         with self._lock:
             self._runs.pop(run.id, None)
 

@@ -17,6 +17,9 @@ OWNER: Final = "sagedock.owner"
 MEMORY: Final = "sagedock.memory"
 """On a container: the limit in bytes that it was given."""
 
+GPUS: Final = "sagedock.gpus"
+"""On a container: UUIDs of the GPUs that it was given, with commas."""
+
 FAMILY: Final = "sagedock.family"
 ARCHITECTURES: Final = "sagedock.gpu.architectures"
 """On images of ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,17 @@ _INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
 @dataclass(frozen=True, slots=True)
 class LocalImage:
     """One image of the engine. `reference` is what its name asks for where one of our families
-    stands for that name; `family` is set on images that we built."""
+    stands for that name; `family` is set on images that we built; `path` is its PATH, `workdir` its
+    WORKDIR; `gpu_architectures` what GPU code it says it holds, None where it says nothing."""
 
     name: str
     id: str
     architecture: str
     family: str
     entrypoint: tuple[str, ...]
-    gpu_architectures: tuple[str, ...]
+    path: str
+    workdir: str
+    gpu_architectures: str | None
     reference: ImageReference | None = None
 
     @property
@@ -70,6 +74,14 @@ def find_image(
         architecture=attrs.get("Architecture", ""),
         family=labels.get(FAMILY, ""),
         entrypoint=tuple(config.get("Entrypoint") or ()),
-        gpu_architectures=tuple((labels.get(ARCHITECTURES) or "").split()),
+        path=_path(config.get("Env") or ()),
+        workdir=config.get("WorkingDir") or "",
+        gpu_architectures=labels.get(ARCHITECTURES),
         reference=reference,
     )
+
+
+def _path(environment: Iterable[str]) -> str:
+    """Where the image looks for programs; the engine's own default where it does not say."""
+    named = (entry.removeprefix("PATH=") for entry in environment if entry.startswith("PATH="))
+    return next(named, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

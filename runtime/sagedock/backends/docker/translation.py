@@ -49,7 +49,8 @@ class Sizes:
 class Placement:
     """What the backend decided for one run. `user` is uid:gid, None for the image's own; `owner` is
     who gets the files of a container that runs as root; `mounts` are those that the engine can show
-    and `copied` those of the spec that it cannot."""
+    and `copied` those of the spec that it cannot; `gpus` are UUIDs, which `devices` ask for; `env`
+    are variables for any image."""
 
     image: LocalImage
     home: str
@@ -62,7 +63,8 @@ class Placement:
     owner: str | None = None
     has_gate: bool = False
     raises_limits: bool = True
-    devices: Mapping[str, Any] = field(default_factory=dict)
+    gpus: tuple[str, ...] = ()
+    devices: tuple[docker.types.DeviceRequest, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -75,18 +77,18 @@ def create_options(spec: RunSpec, place: Placement) -> dict[str, Any]:
     options: dict[str, Any] = {
         "image": place.image.id,
         "name": f"sagedock-{place.home[:6]}-{spec.name}",  # as `docker ps` shows it
-        "environment": {**toolkit_variables(spec, place), **spec.env},
+        "environment": {**place.env, **toolkit_variables(spec, place), **spec.env},
         "mounts": list(place.mounts),
         "labels": _labels(spec, place),
         "log_config": docker.types.LogConfig(type="json-file", config={"max-size": LOG_LIMIT}),
         "init": not place.image.brings_init,
         "security_opt": ["no-new-privileges"],
         "use_config_proxy": True,
+        "device_requests": list(place.devices) or None,
         **_command(spec, place),
         **_user(place),
         **_limits(spec, place),
         **_network(spec, place),
-        **place.devices,
     }
     return {name: value for name, value in options.items() if value is not None}
 
@@ -97,7 +99,7 @@ def toolkit_variables(spec: RunSpec, place: Placement) -> dict[str, str]:
     image = place.image
     if not image.is_ours:
         return {}
-    told = dict(place.env)
+    told = {}
     if image.reference is not None and image.reference.version:
         told["SAGEDOCK_FRAMEWORK_VERSION"] = image.reference.version
     if image.reference is not None and image.reference.is_python2:
@@ -188,6 +190,8 @@ def _labels(spec: RunSpec, place: Placement) -> dict[str, str]:
         told[labels.COPIED] = json.dumps(place.copied)
     if place.owner is not None:
         told[labels.OWNER] = place.owner
+    if place.gpus:
+        told[labels.GPUS] = ",".join(place.gpus)
     if place.sizes.memory is not None:
         told[labels.MEMORY] = str(place.sizes.memory)
     return told
