@@ -37,6 +37,7 @@ from sagedock.backends.docker.surroundings import (
     look,
     neighbourhood,
     own_container,
+    place_of,
 )
 from sagedock.backends.docker.translation import Placement, create_options
 from sagedock.domain.images import ImageTable
@@ -82,9 +83,10 @@ class DockerBackend:
     ) -> None:
         self._engine = engine
         self._home = home.absolute()
-        self._owner = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
         me = own_container(engine)
         self._me = me
+        place = place_of(self._home, me)
+        self._owner = hashlib.sha256(place.encode()).hexdigest()[:12]
         self._near = neighbourhood(engine, me)
         self._equipment = Equipment(
             engine,

@@ -196,6 +196,19 @@ def own_container(engine: Engine) -> Mapping[str, Any] | None:
     return None
 
 
+def place_of(home: Path, me: Mapping[str, Any] | None) -> str:
+    """Where a home lies as only one does on the engine's machine. In containers all homes may be
+    called /state: there the place is what is mounted at it, or the container itself."""
+    if me is None:
+        return str(home)
+    path = os.path.realpath(home)
+    for own in sorted(me["Mounts"], key=lambda mount: -len(mount["Destination"])):
+        place = own["Destination"].rstrip("/")
+        if own["Type"] in ("bind", "volume") and (path == place or path.startswith(place + "/")):
+            return f"{own['Source']}{path[len(place) :]}"
+    return f"{me['Id']}:{path}"
+
+
 def _own_ids() -> Iterator[str]:
     """The engine binds its hosts files from …/containers/ID/…, which mountinfo shows whatever the
     hostname and cgroup version; then the cgroup's path (version 1), then the hostname."""
