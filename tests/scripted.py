@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from sagedock.backends.base import LogLine, Run, RunSpec, Tell
+from sagedock.backends.base import Guard, LogLine, Run, RunSpec, Tell
 from sagedock.backends.log_files import follow
 from sagedock.backends.ports import LOOPBACK, Ports
 from sagedock.domain.images import resolve
@@ -142,6 +142,7 @@ class ScriptedBackend:
         self.specs: list[RunSpec] = []
         self.prepared: list[str] = []
         self.begun: list[str] = []
+        self.guards_by: Guard = "nothing"
         self.abandoned: list[str] = []
         self.says_while_preparing: list[str] = []
         self._gpus = gpus
@@ -171,6 +172,9 @@ class ScriptedBackend:
         self.prepared.append(image)
         for line in self.says_while_preparing:
             tell(line)
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        return self.guards_by
 
     def ahead(self, spec: RunSpec) -> None:
         self.begun.append(spec.name)

@@ -21,7 +21,12 @@ from typing_extensions import Self
 from sagedock import __version__
 from sagedock.backends.auto import Wishes, choose_backend
 from sagedock.backends.base import Backend
-from sagedock.client_environment import FAKE_KEY, FAKE_SECRET, write_sdk_config
+from sagedock.client_environment import (
+    FAKE_KEY,
+    FAKE_SECRET,
+    portable_script,
+    write_sdk_config,
+)
 from sagedock.domain.hosting import Endpoint
 from sagedock.domain.images import ImageTable
 from sagedock.domain.resource import EndpointConfig, Model
@@ -38,11 +43,13 @@ from sagedock.lifecycle.training import TrainingLifecycle
 from sagedock.lifecycle.training_run import TrainingRooms
 from sagedock.server.app import Parts, create_app
 from sagedock.server.certificates import Authority
+from sagedock.server.client_pages import client_router
 from sagedock.server.connect_proxy import ConnectProxy
 from sagedock.server.fast_lane import FastLane
 from sagedock.server.gateway import Gateway, Identity
 from sagedock.server.health import Info, health_router
 from sagedock.server.limits import InvocationLimits
+from sagedock.server.neighbours import Neighbours
 from sagedock.server.object_bodies import ObjectBodies
 from sagedock.server.origins import Door, Fence, is_loopback
 from sagedock.server.protocol import Lanes
@@ -216,7 +223,8 @@ class Emulator:
         assert store is not None
         assert work is not None
         doors = _doors(settings.host, work.backend)
-        fence = Fence(settings.host, doors)
+        fence = Fence(settings.host, doors, published_locally=settings.published_locally)
+        neighbours = Neighbours.of_this_container() if settings.published_locally else Neighbours()
         authority = Authority(self.home.tls)
         authority.bundle()
         s3 = S3(store.objects)
@@ -233,12 +241,20 @@ class Emulator:
             gateway=gateway,
             objects=ObjectBodies(s3),
             fence=fence,
-            routers=(health_router(info, lambda: self._is_ready),),
+            routers=(
+                health_router(info, lambda: self._is_ready),
+                client_router(
+                    authority.ca_path,
+                    lambda url: portable_script(
+                        url, settings.region, authority.ca_path.read_text(encoding="ascii")
+                    ),
+                ),
+            ),
         )
         limits = InvocationLimits(settings.limits, settings.model_server_seconds)
         lanes = Lanes(
             FastLane(work.routes, settings.account, limits, fence, _log_address),
-            ConnectProxy(authority, os.environ),
+            ConnectProxy(authority, os.environ, neighbours),
             fence,
         )
         return Server(

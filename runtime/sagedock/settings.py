@@ -30,6 +30,11 @@ class Settings(BaseModel):
     frameworks: Path | None = Field(
         None, description="folder of framework environments, if not <home>/frameworks"
     )
+    published_locally: bool = Field(
+        False,
+        description="only this machine reaches the port, whatever host says (a container whose "
+        "port is published on loopback): guards are those of loopback",
+    )
     base_image: str | None = Field(
         None, description="image that ours are built from, if not python:3.11-slim-bookworm"
     )

@@ -60,7 +60,7 @@ DOORS: dict[str, set[str]] = {
     "click": {"cli"},
     "numpy": {"cli/invoke.py"},
     "PIL": {"cli/invoke.py"},
-    "certifi": {"server/certificates.py"},
+    "certifi": {"server/bundles.py"},
     "typing_extensions": {"domain", "emulator.py", "store", "backends", "server", "services"},
     "tomli": {"backends", "domain/families.py"},
 }

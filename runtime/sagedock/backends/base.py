@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Guard = Literal["mode", "mount", "nothing"]
+"""What keeps a run from writing into a file of ours that it is shown: the file's mode, as for an
+ordinary user; a read-only mount of that one file; or nothing, so that it has to be a copy."""
 
 Tell = Callable[[str], None]
 """Receives one line of progress (an environment being built, an image being pulled)."""
@@ -18,7 +22,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A folder of ours, and where the run sees it."""
+    """A folder of ours (a file, where `Backend.guard` says "mount"), and where the run sees it."""
 
     outside: Path
     inside: str
@@ -115,6 +119,9 @@ class Backend(Protocol):
         """Make `image` ready to start (build its environment, or the image) for a run on that
         instance type; idempotent, safe from several threads. Tells its progress, and what the run
         will not have that it has in the cloud. Raises RunFailedToStart with a reason."""
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        """How a run of that image may be shown files that it must not change."""
 
     def ahead(self, spec: RunSpec) -> None:
         """Begin with what of a start takes long and needs none of the run's files, while those are

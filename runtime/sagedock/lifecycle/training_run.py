@@ -12,7 +12,7 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,10 +32,11 @@ from sagedock.domain.states import (
 from sagedock.domain.training import FAILURE_REASON_LIMIT, TrainingJob
 from sagedock.errors import ImageNotFound, RunFailedToStart, SagedockError, ServiceError
 from sagedock.lifecycle.changes import Changes
-from sagedock.lifecycle.channels import DataDownloadFailed, stage_channel
+from sagedock.lifecycle.channels import DataDownloadFailed
+from sagedock.lifecycle.input_data import InputData
 from sagedock.lifecycle.log_pump import EventStore, LogPump
 from sagedock.lifecycle.metric_watch import MetricStore, MetricWatch
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
+from sagedock.lifecycle.object_store import ObjectStore, split_uri
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.lifecycle.workdir import Workdir, training_workdir
 from sagedock.store.database import DiskFull
@@ -180,17 +181,21 @@ class TrainingRun:
         Workdir(self._folder).remove()
         workdirs = self._workdirs()
         streams = {host: f"{self.job.name}/{host}-{int(time.time())}" for host in self.job.hosts}
-        specs = {host: self._spec(host, workdirs[host], image) for host in self.job.hosts}
+        specs: dict[str, RunSpec] = {}
         try:
-            for spec in specs.values():
-                self._rooms.backend.ahead(spec)
-            self._stage(workdirs)
+            guard = self._rooms.backend.guard(image, self.job.instance_type)
+            data = InputData(self.job, workdirs, self._rooms.objects, guard)
+            mounts = data.mounts()
+            for host in self.job.hosts:
+                specs[host] = self._spec(host, workdirs[host], image, mounts[host])
+                self._rooms.backend.ahead(specs[host])
+            data.stage()
             self._raise_if_stopped()
             self._prepare(image, streams[self.job.hosts[0]])
             self._raise_if_stopped()
             for host, spec in specs.items():
                 hosts.append(self._start_host(host, workdirs[host], spec, streams[host]))
-        except RunFailedToStart as error:
+        except (ImageNotFound, RunFailedToStart) as error:
             raise JobFailed(f"ClientError: {error}") from error
         finally:
             for spec in specs.values():
@@ -201,31 +206,6 @@ class TrainingRun:
         return {
             host: training_workdir(self._folder / host, job, host, interface) for host in job.hosts
         }
-
-    def _stage(self, workdirs: Mapping[str, Workdir]) -> None:
-        job = self.job
-        for channel in job.channels:
-            folders = {host: workdir.data / channel.name for host, workdir in workdirs.items()}
-            stage_channel(channel, job.hosts, folders, self._rooms.objects)
-        self._stage_checkpoints(workdirs)
-
-    def _stage_checkpoints(self, workdirs: Mapping[str, Workdir]) -> None:
-        uri = self.job.request.get("CheckpointConfig", {}).get("S3Uri")
-        if not uri:
-            return
-        objects = self._rooms.objects
-        bucket, prefix = split_uri(uri.rstrip("/") + "/")
-        try:
-            for entry in objects.list(bucket, prefix):
-                if entry.key.endswith("/"):
-                    continue
-                for workdir in workdirs.values():
-                    relative = entry.key[len(prefix) :]
-                    stage_below(objects, bucket, entry.key, workdir.checkpoints, relative)
-        except (ServiceError, OSError, ValueError) as error:
-            raise JobFailed(
-                f"ClientError: Data download failed: checkpoints, {uri}: {error}"
-            ) from error
 
     def _prepare(self, image: str, stream: str) -> None:
         """An environment that has to be built first shows its progress in the job's own log."""
@@ -246,14 +226,14 @@ class TrainingRun:
         except (ImageNotFound, RunFailedToStart) as error:
             raise JobFailed(f"ClientError: {error}") from error
 
-    def _spec(self, host: str, workdir: Workdir, image: str) -> RunSpec:
+    def _spec(self, host: str, workdir: Workdir, image: str, files: tuple[Mount, ...]) -> RunSpec:
         algorithm = self.job.request["AlgorithmSpecification"]
         return RunSpec(
             name=f"{self.job.name}-{host}-{secrets.token_hex(3)}",
             image=image,
             command=("train",),
             workdir=workdir.root,
-            mounts=(Mount(workdir.ml, "/opt/ml"),),
+            mounts=(Mount(workdir.ml, "/opt/ml"), *files),
             env={
                 **self._rooms.environment.variables(),
                 "TRAINING_JOB_NAME": self.job.name,

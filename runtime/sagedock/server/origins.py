@@ -18,6 +18,7 @@ from typing import Final
 AWS_DOMAINS: Final = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
 _OURS: Final = ("localhost", "docker.internal", "containers.internal")
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9._-]+")
+_SIMPLE_NAME: Final = re.compile(r"[a-z0-9_-]+")
 _FRIENDLY_SITES: Final = ("same-origin", "none")
 
 
@@ -62,12 +63,18 @@ class Fence:
     """Decides about requests by their headers (lower-case names).
 
     `host` is the address or name that the server was told to listen on; `doors` are further ones.
+    `published_locally`: we are in a container, and only this machine and the container's neighbours
+    reach it. Then names matter as on loopback, and besides those of the machine the neighbours' are
+    fine.
     """
 
-    def __init__(self, host: str, doors: Iterable[Door] = ()) -> None:
+    def __init__(
+        self, host: str, doors: Iterable[Door] = (), *, published_locally: bool = False
+    ) -> None:
         self._configured = host.lower()
         self._doors = {door.host: door for door in doors}
-        self._hosts_matter = is_loopback(self._configured)
+        self._has_neighbours = published_locally
+        self._hosts_matter = published_locally or is_loopback(self._configured)
         self._known_hosts: set[str] = set()
 
     def admits(self, ours: str, peer: str) -> bool:
@@ -115,10 +122,23 @@ class Fence:
             or is_loopback(name)
             or _is_under(name, _OURS)
             or is_aws(name)
+            or (self._has_neighbours and _cannot_be_rebound(name))
         )
         if known and len(self._known_hosts) < 256:
             self._known_hosts.add(host)
         return known
+
+
+def _cannot_be_rebound(name: str) -> bool:
+    """An address, which no foreign page can have as its name unless it was served from there, or a
+    name without a dot, as containers call each other: nobody can register one."""
+    if _SIMPLE_NAME.fullmatch(name):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_under(host: str, domains: tuple[str, ...]) -> bool:

@@ -48,3 +48,14 @@ class Generation(Enum):
         if version < (1, 4) or (version < (1, 4, 1) and not code_in_model):
             return cls.EARLY
         return cls.MODERN
+
+
+def modern_code(paths: Paths, environ: Mapping[str, str]) -> str:
+    """The folder of the code of the generation MODERN: `code` in the model, where the SDK packs it.
+
+    The SDK's local mode leaves it where it is (`local_code`), mounts that folder and names
+    it. AWS's images do not look there.
+    """
+    in_model = os.path.join(paths.model, "code")
+    named = environ.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
+    return named if os.path.isdir(named) and not os.path.isdir(in_model) else in_model

@@ -10,12 +10,12 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import os
 import traceback
 from typing import Any
 
 from sagedock_toolkit import form_bodies, mxnet_defaults
 from sagedock_toolkit.answers import JSON, Answer
+from sagedock_toolkit.generations import modern_code
 from sagedock_toolkit.handlers import (
     SCRIPT_MODE_MISSING,
     TEXT_TYPES,
@@ -41,7 +41,7 @@ class ModernHandler:
         self._transform: Function | None = None
         self._model: Any = None
         try:
-            code = os.path.join(self._model_dir, "code")
+            code = modern_code(setting.paths, setting.environ)
             self._functions = setting.import_functions(code, "inference")
             self._initialize()
         except (Exception, SystemExit):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, MutableMapping
 
 from sagedock_toolkit import requirements, user_code
-from sagedock_toolkit.generations import Generation
+from sagedock_toolkit.generations import Generation, modern_code
 from sagedock_toolkit.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ def prepare(generation: Generation, paths: Paths, environ: MutableMapping[str, s
     and only where SAGEMAKER_REQUIREMENTS names a file (legacy). Raises ToolkitError.
     """
     if generation is Generation.MODERN:
-        layer = requirements.install(os.path.join(paths.model, "code"))
+        layer = requirements.install(modern_code(paths, environ))
     else:
         _fetch(paths, environ)
         is_early = generation is Generation.EARLY
@@ -57,5 +57,5 @@ def place(generation: Generation, paths: Paths, environ: Mapping[str, str]) -> s
     """The path of the script that is served, for the log."""
     if generation is Generation.MODERN:
         program = environ.get("SAGEMAKER_PROGRAM") or "inference.py"
-        return os.path.join(paths.model, "code", program)
+        return os.path.join(modern_code(paths, environ), program)
     return os.path.join(paths.code, environ.get("SAGEMAKER_PROGRAM") or "(none named)")

@@ -61,10 +61,12 @@ def _copy_tree(source: str, folder: str) -> None:
 def _open_s3(uri: str) -> Any:
     """The object as a readable stream.
 
-    From an emulator (AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL begins with http://) by a plain
-    unsigned path-style GET, which spares the import of boto3 (half a second); else with boto3.
+    From an emulator (an endpoint that begins with http://) by a plain unsigned path-style GET,
+    which spares the import of boto3 (half a second); else with boto3. S3_ENDPOINT_URL is what the
+    SDK's local mode sets.
     """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    named = map(os.environ.get, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"))
+    endpoint = next(filter(None, named), "")
     bucket, _, key = uri[len("s3://") :].partition("/")
     if not bucket or not key:
         raise UserCodeError(f"The source {uri!r} is no s3://bucket/key address.")

@@ -21,7 +21,7 @@ import docker.types
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from sagedock.backends.base import Mount, Run, RunSpec, Tell
+from sagedock.backends.base import Guard, Mount, Run, RunSpec, Tell
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.engine import GONE, Engine, explanation
 from sagedock.backends.docker.equipment import Equipment, Gpus, Policy
@@ -32,10 +32,12 @@ from sagedock.backends.docker.programs import check_program
 from sagedock.backends.docker.refusals import refused
 from sagedock.backends.docker.runs import ENGINE_PATIENCE_SECONDS, PREFIX, DockerRun
 from sagedock.backends.docker.surroundings import (
+    NoSight,
     Sight,
     look,
     neighbourhood,
     own_container,
+    place_of,
 )
 from sagedock.backends.docker.translation import Placement, create_options
 from sagedock.domain.images import ImageTable
@@ -81,9 +83,10 @@ class DockerBackend:
     ) -> None:
         self._engine = engine
         self._home = home.absolute()
-        self._owner = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
         me = own_container(engine)
         self._me = me
+        place = place_of(self._home, me)
+        self._owner = hashlib.sha256(place.encode()).hexdigest()[:12]
         self._near = neighbourhood(engine, me)
         self._equipment = Equipment(
             engine,
@@ -121,6 +124,19 @@ class DockerBackend:
         return found
 
     # --- starting ---------------------------------------------------------------------------------
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        """A container's root writes into files of any mode."""
+        found = self._equipment.image(image, instance_type)
+        if found is None:
+            is_ours = True  # it will be built before the run
+        else:
+            is_ours = found.is_ours
+            if isinstance(self._sight(found), NoSight):
+                return "mode"  # it is a copy that the run will see
+        if is_ours and os.geteuid() != 0 and not self._engine.facts.is_rootless:
+            return "mode"
+        return "mount" if found is not None and self._sight(found).shows_files else "nothing"
 
     def ahead(self, spec: RunSpec) -> None:
         """The container starts, network and all, and waits at a gate (`translation.GATE`); if its

@@ -17,6 +17,9 @@ OWNER: Final = "sagedock.owner"
 MEMORY: Final = "sagedock.memory"
 """On a container: the limit in bytes that it was given."""
 
+ISOLATED: Final = "sagedock.isolated"
+"""On a container without a network, whose server is reached by a relay."""
+
 GPUS: Final = "sagedock.gpus"
 """On a container: UUIDs of the GPUs that it was given, with commas."""
 

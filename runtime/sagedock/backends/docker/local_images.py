@@ -21,7 +21,7 @@ _INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
 class LocalImage:
     """One image of the engine. `reference` is what its name asks for where one of our families
     stands for that name; `family` is set on images that we built; `path` is its PATH, `workdir` its
-    WORKDIR; `gpu_architectures` what GPU code it says it holds, None where it says nothing."""
+    WORKDIR; `gpu_architectures` what GPU code it says it holds, () where it says nothing."""
 
     name: str
     id: str
@@ -30,7 +30,7 @@ class LocalImage:
     entrypoint: tuple[str, ...]
     path: str
     workdir: str
-    gpu_architectures: str | None
+    gpu_architectures: tuple[str, ...]
     reference: ImageReference | None = None
 
     @property
@@ -76,7 +76,7 @@ def find_image(
         entrypoint=tuple(config.get("Entrypoint") or ()),
         path=_path(config.get("Env") or ()),
         workdir=config.get("WorkingDir") or "",
-        gpu_architectures=labels.get(ARCHITECTURES),
+        gpu_architectures=tuple((labels.get(ARCHITECTURES) or "").split()),
         reference=reference,
     )
 

@@ -19,6 +19,7 @@ from sagedock.backends.base import LogLine
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.engine import GONE, Engine, explanation
 from sagedock.backends.docker.log_records import LineAssembly, Position, Record, records
+from sagedock.backends.docker.relay import Relay
 from sagedock.backends.docker.surroundings import LOOPBACK, Neighbourhood
 from sagedock.errors import RunFailedToStart
 
@@ -63,6 +64,8 @@ class DockerRun:
         self._ended = threading.Event()
         self._gone = threading.Event()
         self._we_stopped = False
+        self._lock = threading.Lock()
+        self._relay: Relay | None = None
         name = f"run-{self.container[:12]}"
         threading.Thread(target=self._await_end, name=name, daemon=True).start()
 
@@ -164,6 +167,8 @@ class DockerRun:
                 lambda: self._engine.client.api.remove_container(self.container, v=True, force=True)
             )
         self._gone.set()
+        if self._relay is not None:
+            self._relay.close()
         self._closed(self)
 
     def _signal(self, name: str) -> None:
@@ -239,6 +244,8 @@ class DockerRun:
 
     def address(self, port: int) -> tuple[str, int]:
         """Of a run that has ended: an address where nobody answers."""
+        if labels.ISOLATED in self.labels:
+            return LOOPBACK, self._relayed(port)
         settings = self._engine.client.api.inspect_container(self.container)["NetworkSettings"]
         if self._near.publishes is not None:
             for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or ():
@@ -250,6 +257,14 @@ class DockerRun:
                 if joined.get("IPAddress"):
                     return joined["IPAddress"], port
         return LOOPBACK, 0
+
+    def _relayed(self, port: int) -> int:
+        with self._lock:
+            if self._relay is None:
+                if self._ended.is_set():
+                    return 0
+                self._relay = Relay(self._engine, self.container, port)
+            return self._relay.port
 
 
 def _was_ended_by_engine(state: Mapping[str, Any], broke: float) -> bool:

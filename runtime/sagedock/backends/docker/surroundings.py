@@ -40,7 +40,10 @@ _PROBE = "/sagedock-probe"
 
 
 class Sight(Protocol):
-    """How the engine sees our folders."""
+    """How the engine sees our folders; `shows_files` tells whether it can mount a single file."""
+
+    @property
+    def shows_files(self) -> bool: ...
 
     def show(self, mount: Mount) -> EngineMount | None:
         """The engine's words for a mount; None when it cannot be shown and has to be copied."""
@@ -48,6 +51,8 @@ class Sight(Protocol):
 
 class HostSight:
     """The engine's machine has our paths."""
+
+    shows_files = True
 
     def show(self, mount: Mount) -> EngineMount | None:
         return _bind(os.path.realpath(mount.outside), mount)
@@ -59,6 +64,8 @@ class SiblingSight:
     def __init__(self, own_mounts: list[Mapping[str, Any]], has_subpath: bool) -> None:
         self._mounts = sorted(own_mounts, key=lambda mount: -len(mount["Destination"]))
         self._has_subpath = has_subpath
+        # A subpath of a volume is a folder; a bind may be a file.
+        self.shows_files = not has_subpath
 
     def show(self, mount: Mount) -> EngineMount | None:
         path = os.path.realpath(mount.outside)
@@ -78,6 +85,8 @@ class SiblingSight:
 
 class NoSight:
     """A remote engine, or a folder that Docker Desktop does not share: everything is copied."""
+
+    shows_files = False
 
     def show(self, mount: Mount) -> EngineMount | None:
         return None
@@ -185,6 +194,19 @@ def own_container(engine: Engine) -> Mapping[str, Any] | None:
         except NotFound:
             continue
     return None
+
+
+def place_of(home: Path, me: Mapping[str, Any] | None) -> str:
+    """Where a home lies as only one does on the engine's machine. In containers all homes may be
+    called /state: there the place is what is mounted at it, or the container itself."""
+    if me is None:
+        return str(home)
+    path = os.path.realpath(home)
+    for own in sorted(me["Mounts"], key=lambda mount: -len(mount["Destination"])):
+        place = own["Destination"].rstrip("/")
+        if own["Type"] in ("bind", "volume") and (path == place or path.startswith(place + "/")):
+            return f"{own['Source']}{path[len(place) :]}"
+    return f"{me['Id']}:{path}"
 
 
 def _own_ids() -> Iterator[str]:

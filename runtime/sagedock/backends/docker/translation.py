@@ -104,6 +104,7 @@ def toolkit_variables(spec: RunSpec, place: Placement) -> dict[str, str]:
         told["SAGEDOCK_FRAMEWORK_VERSION"] = image.reference.version
     if image.reference is not None and image.reference.is_python2:
         told["SAGEDOCK_PY2"] = "1"
+    told["SAGEDOCK_GPU_COUNT"] = str(len(place.gpus))
     if place.user is not None and not place.is_root:
         told.update(HOME="/tmp", USER="sagedock", LOGNAME="sagedock")
     told.update(pip_variables(os.environ, Path.home()))
@@ -186,6 +187,8 @@ def _labels(spec: RunSpec, place: Placement) -> dict[str, str]:
     }
     if place.network is not None:
         told[labels.NETWORK] = place.network
+    if spec.isolated and place.network is None:
+        told[labels.ISOLATED] = "true"
     if place.copied:
         told[labels.COPIED] = json.dumps(place.copied)
     if place.owner is not None:
