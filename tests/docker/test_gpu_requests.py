@@ -254,25 +254,26 @@ def test_cdi_is_tried_where_the_engine_reads_specifications() -> None:
 
 # --- what the backend makes of it --------------------------------------------------------------
 
-OWN = "my-algorithm:1"
+OWN, FOR_HOPPER = "my-algorithm:1", "my-algorithm:hopper"
 
 
 def equipment(engine: PrivateEngine, **policy: Any) -> Equipment:
     return Equipment(engine.engine, ImageTable.builtin(), Policy(**policy), "test", True)
 
 
-def given(equipment: Equipment, engine: PrivateEngine, job: str, instance: str) -> Gpus:
-    """What the only run of a training job gets, with an image that holds code for sm_80."""
-    engine.make_image(OWN, 'LABEL sagedock.gpu.architectures="sm_70 sm_80"')
-    return equipped(equipment, engine, job, instance)
-
-
-def equipped(equipment: Equipment, engine: PrivateEngine, job: str, instance: str) -> Gpus:
-    image = find_image(engine.engine, OWN)
+def given(
+    equipment: Equipment, engine: PrivateEngine, job: str, instance: str, name: str = OWN
+) -> Gpus:
+    """What the only run of a training job gets. OWN holds code for the GPUs there are."""
+    image = find_image(engine.engine, name)
+    if image is None:
+        code = "sm_90" if name == FOR_HOPPER else "sm_70 sm_80"
+        engine.make_image(name, f'LABEL sagedock.gpu.architectures="{code}"')
+        image = find_image(engine.engine, name)
     assert image is not None
     spec = RunSpec(
         name=f"{job}-algo-1",
-        image=OWN,
+        image=name,
         command=("train",),
         workdir=Path("/nowhere"),
         instance_type=instance,
@@ -310,11 +311,11 @@ def test_a_run_on_a_cpu_instance_sees_none_though_its_image_says_all(
 def test_an_image_without_code_for_the_gpu_is_refused_before_its_start(
     engine: PrivateEngine,
 ) -> None:
-    engine.make_image(OWN, 'LABEL sagedock.gpu.architectures="sm_90"')
     with pytest.raises(RunFailedToStart) as caught:
-        equipped(equipment(engine), engine, "first", "ml.p3.2xlarge")
-    said = str(caught.value)
-    assert said.startswith(f"{OWN} has GPU code for sm_90; the NVIDIA Stand-in needs sm_86. Run it")
+        given(equipment(engine), engine, "first", "ml.p3.2xlarge", FOR_HOPPER)
+    assert str(caught.value).startswith(
+        f"{FOR_HOPPER} has GPU code for sm_90; the NVIDIA Stand-in needs sm_86. Run it on a CPU"
+    )
 
 
 @pytest.mark.docker
@@ -350,9 +351,7 @@ def test_an_engine_without_the_toolkit_runs_on_the_cpu_or_fails_when_strict(
     assert given(equipment(bare), bare, "first", "ml.p3.2xlarge") == Gpus()
     warning = equipment(bare).plan(OWN, "ml.p3.2xlarge").warning
     assert warning is not None
-    assert warning.startswith(
-        "ml.p3.2xlarge has 1 GPU (V100), and no GPU was found here (the Docker"
-    )
+    assert f"no GPU was found here ({TOOLKIT_MISSING}): this runs on the CPU" in warning
     with pytest.raises(RunFailedToStart, match="leave SAGEDOCK_GPU=strict away"):
         given(equipment(bare, gpu="strict"), bare, "first", "ml.p3.2xlarge")
 

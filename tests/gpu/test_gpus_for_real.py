@@ -78,7 +78,7 @@ def found(engine: Engine) -> EngineGpus:
 
 
 @pytest.fixture(scope="module")
-def architectures(engine: Engine) -> str:
+def architectures(engine: Engine) -> tuple[str, ...]:
     image = find_image(engine, IMAGE)
     return (image and image.gpu_architectures) or MXNET_WHEEL_ARCHITECTURES
 
@@ -156,7 +156,7 @@ def test_a_gpu_that_is_not_there_is_refused_by_the_engine(
 
 
 def test_a_card_that_mxnet_has_code_for_trains(
-    engine: Engine, found: EngineGpus, architectures: str
+    engine: Engine, found: EngineGpus, architectures: tuple[str, ...]
 ) -> None:
     usable = can_use(found.gpus, architectures)
     if not usable:
@@ -167,7 +167,7 @@ def test_a_card_that_mxnet_has_code_for_trains(
 
 
 def test_a_card_that_mxnet_has_no_code_for_is_refused_and_rightly_so(
-    engine: Engine, found: EngineGpus, architectures: str
+    engine: Engine, found: EngineGpus, architectures: tuple[str, ...]
 ) -> None:
     usable = can_use(found.gpus, architectures)
     wrong = tuple(gpu for gpu in found.gpus if gpu not in usable)

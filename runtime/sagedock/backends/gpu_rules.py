@@ -24,7 +24,7 @@ from sagedock.domain.images import ImageReference
 from sagedock.domain.instances import LOCAL_GPU, InstanceType
 from sagedock.errors import RunFailedToStart
 
-MXNET_WHEEL_ARCHITECTURES: Final = "sm_50 sm_60 sm_70 sm_80 sm_86"
+MXNET_WHEEL_ARCHITECTURES: Final = ("sm_50", "sm_60", "sm_70", "sm_80", "sm_86")
 """What the published wheel mxnet-cu112 1.9.1 holds, read from its fat binaries; it has no PTX."""
 
 
@@ -73,27 +73,27 @@ def plan(
     return GpuPlan(asked, "gpu")
 
 
-def refusal(gpus: Sequence[Gpu], architectures: str | None, image: str) -> str | None:
-    """Why `image` can run on none of `gpus`, by the code that it holds ("sm_70 compute_80", as its
-    label says); None where it can, or where that is not known (no label, no GPU)."""
+def refusal(gpus: Sequence[Gpu], architectures: Sequence[str], image: str) -> str | None:
+    """Why `image` can run on none of `gpus`, by the code that it holds (the words of its label, such
+    as sm_70 and compute_80); None where it can, or where that is not known (no words, no GPU)."""
     if not gpus or can_use(gpus, architectures):
         return None
     needs = {gpu.architecture: gpu.name for gpu in gpus}
     needed = " and ".join(f"the {name} needs {sm}" for sm, name in needs.items())
     return (
-        f"{image} has GPU code for {_listed(architectures or '')}; {needed}. "
+        f"{image} has GPU code for {_listed(architectures)}; {needed}. "
         "Run it on a CPU instance type (ml.m5.xlarge, say), or name an image built for this GPU."
     )
 
 
-def can_use(gpus: Iterable[Gpu], architectures: str | None) -> tuple[Gpu, ...]:
+def can_use(gpus: Iterable[Gpu], architectures: Sequence[str]) -> tuple[Gpu, ...]:
     """Those of `gpus` that an image with such code can use; all where its code is not known.
 
     CUDA's rules (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility"):
     machine code runs on the same major version with an equal or higher minor one, PTX on anything
     equal or newer; code named with an `a` (sm_90a) on exactly its own.
     """
-    codes = [_Code.parse(word) for word in (architectures or "").split()]
+    codes = [_Code.parse(word) for word in architectures]
     known = [code for code in codes if code is not None]
     if not known:
         return tuple(gpus)
@@ -147,9 +147,8 @@ class _Code:
         return there >= self.version and (same_major or (self.form == "compute" and not self.only))
 
 
-def _listed(architectures: str) -> str:
+def _listed(words: Sequence[str]) -> str:
     """As in "sm_50, 60, 70, compute_80"."""
-    words = architectures.split()
     machine = ", ".join(word.removeprefix("sm_") for word in words if word.startswith("sm_"))
     others = [word for word in words if not word.startswith("sm_")]
     return ", ".join([*([f"sm_{machine}"] if machine else []), *others])
