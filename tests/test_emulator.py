@@ -91,7 +91,7 @@ def test_docker_without_an_engine_is_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
-    with pytest.raises(StartupError, match="No Docker engine answers .* --backend process"):
+    with pytest.raises(StartupError, match=r"No Docker engine answers .* --backend process"):
         Emulator(home=tmp_path, backend="docker").start()
 
 
