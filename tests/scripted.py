@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from sagedock.backends.base import LogLine, Run, RunSpec, Tell
+from sagedock.backends.base import Guard, LogLine, Run, RunSpec, Tell
 from sagedock.backends.log_files import follow
 from sagedock.backends.ports import LOOPBACK, Ports
 from sagedock.domain.images import resolve
@@ -64,6 +64,7 @@ class Play:
         self.steps: list[Step] = []
         self.refusal: str | None = None
         self.heeds_sigterm = True
+        self.remark = ""
         self._started = threading.Condition()
         self._go = threading.Event()
 
@@ -95,6 +96,11 @@ class Play:
         return self._then(lambda run: run.end(None))
 
     # How it behaves as a whole.
+
+    def is_told_of(self, remark: str) -> Play:
+        """What the backend says of its end."""
+        self.remark = remark
+        return self
 
     def fails_to_start(self, reason: str) -> Play:
         self.refusal = reason
@@ -135,6 +141,9 @@ class ScriptedBackend:
     def __init__(self, gpus: int = 0) -> None:
         self.specs: list[RunSpec] = []
         self.prepared: list[str] = []
+        self.begun: list[str] = []
+        self.guards_by: Guard = "nothing"
+        self.abandoned: list[str] = []
         self.says_while_preparing: list[str] = []
         self._gpus = gpus
         self._expected: list[Play] = []
@@ -159,10 +168,19 @@ class ScriptedBackend:
     def check(self, image: str) -> None:
         resolve(image)
 
-    def prepare(self, image: str, tell: Tell) -> None:
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
         self.prepared.append(image)
         for line in self.says_while_preparing:
             tell(line)
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        return self.guards_by
+
+    def ahead(self, spec: RunSpec) -> None:
+        self.begun.append(spec.name)
+
+    def abandon(self, name: str) -> None:
+        self.abandoned.append(name)
 
     def start(self, spec: RunSpec) -> Run:
         resolve(spec.image)
@@ -194,8 +212,14 @@ class ScriptedBackend:
                 run.close()
                 del self._runs[run_id]
 
+    def describe(self) -> str:
+        return "a test plays what runs"
+
     def host_address(self) -> str:
         return LOOPBACK
+
+    def neighbours(self) -> tuple[str, ...]:
+        return ()
 
     def gpu_count(self) -> int:
         return self._gpus
@@ -224,6 +248,10 @@ class ScriptedRun:
     @property
     def lost(self) -> bool:
         return self._ended.is_set() and self._code is None
+
+    @property
+    def remark(self) -> str:
+        return self._play.remark
 
     def lines(self, after: str | None = None) -> Iterator[LogLine]:
         return follow(self._log, after, self._ended)

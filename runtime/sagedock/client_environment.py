@@ -8,12 +8,15 @@ get a proxy for AWS's hosts and the authority that signs for them; nothing is in
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 FAKE_KEY = "sagedock"
 FAKE_SECRET = "not-a-secret"
+_LEADING_ASTRAY = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_STS")
 SDK_CONFIG = """\
 # Written by sagedock, named by SAGEMAKER_USER_CONFIG_OVERRIDE. The SageMaker SDK's telemetry needs
 # the internet; this is its own switch for it.
@@ -75,10 +78,41 @@ def client_variables(
                 "switches the SageMaker SDK's telemetry off, by its own configuration",
             )
         )
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_STS"):
+    for name in _LEADING_ASTRAY:
         if name in environment:
             found.append(Variable(name, None, "would lead the client to a real account"))
     return found
+
+
+def portable_script(url: str, region: str, authority: str) -> str:
+    """Lines for a shell whose machine cannot read the emulator's home: the files that variables
+    name are written by the lines themselves, into a new temporary folder.
+
+    `authority` (PEM) is all that their AWS_CA_BUNDLE holds: botocore calls no other hosts than
+    AWS's, and those we answer. Programs that use requests keep the bundle that they have.
+    """
+    folder = Path("@FOLDER@")
+    host = urlsplit(url).hostname or ""
+    lines = [
+        f"# Leads this shell's AWS clients to sagedock at {shlex.quote(url)}.",
+        'SAGEDOCK_CLIENT=$(mktemp -d "${TMPDIR:-/tmp}/sagedock-client.XXXXXX")',
+        'mkdir "$SAGEDOCK_CLIENT/tls"',
+        _here_document(authority, '"$SAGEDOCK_CLIENT/tls/bundle.pem"'),
+        _here_document(SDK_CONFIG, '"$SAGEDOCK_CLIENT/sagemaker-sdk.yaml"'),
+        f"unset {' '.join(_LEADING_ASTRAY)}",
+    ]
+    for variable in client_variables(url, region, folder, {"NO_PROXY": host}):
+        if variable.name == "REQUESTS_CA_BUNDLE" or variable.value is None:
+            continue
+        value = shlex.quote(variable.value).replace(str(folder), '"$SAGEDOCK_CLIENT"')
+        if variable.name.lower() == "no_proxy":
+            value += f'"${{{variable.name}:+,${variable.name}}}"'
+        lines.append(f"export {variable.name}={value}")
+    return "\n".join([*lines, ""])
+
+
+def _here_document(text: str, path: str) -> str:
+    return f"cat > {path} <<'END'\n{text.rstrip()}\nEND"
 
 
 def applied(variables: list[Variable], environment: Mapping[str, str]) -> dict[str, str]:

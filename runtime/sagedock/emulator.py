@@ -19,9 +19,14 @@ from typing import Any
 from typing_extensions import Self
 
 from sagedock import __version__
+from sagedock.backends.auto import Wishes, choose_backend
 from sagedock.backends.base import Backend
-from sagedock.backends.process import ProcessBackend
-from sagedock.client_environment import FAKE_KEY, FAKE_SECRET, write_sdk_config
+from sagedock.client_environment import (
+    FAKE_KEY,
+    FAKE_SECRET,
+    portable_script,
+    write_sdk_config,
+)
 from sagedock.domain.hosting import Endpoint
 from sagedock.domain.images import ImageTable
 from sagedock.domain.resource import EndpointConfig, Model
@@ -38,13 +43,15 @@ from sagedock.lifecycle.training import TrainingLifecycle
 from sagedock.lifecycle.training_run import TrainingRooms
 from sagedock.server.app import Parts, create_app
 from sagedock.server.certificates import Authority
+from sagedock.server.client_pages import client_router
 from sagedock.server.connect_proxy import ConnectProxy
 from sagedock.server.fast_lane import FastLane
 from sagedock.server.gateway import Gateway, Identity
 from sagedock.server.health import Info, health_router
 from sagedock.server.limits import InvocationLimits
+from sagedock.server.neighbours import Neighbours
 from sagedock.server.object_bodies import ObjectBodies
-from sagedock.server.origins import Fence
+from sagedock.server.origins import Door, Fence, is_loopback
 from sagedock.server.protocol import Lanes
 from sagedock.server.running import Server
 from sagedock.services.cloudwatch import CloudWatchOperations
@@ -135,20 +142,20 @@ class Emulator:
 
     @property
     def backend_name(self) -> str:
-        """Where user code runs: "process"."""
+        """Where user code runs: "process" or "docker"."""
         return self._running().backend.name
 
     @property
     def backend_sentence(self) -> str:
         """What the backend means for the user, in half a sentence."""
-        return "user code runs as plain processes of yours, not confined in a container"
+        return self._running().backend.describe()
 
     def start(self) -> None:
         """Listen, and take up what an earlier emulator left. Raises StartupError."""
         self.home.open()
         try:
             self._store = _Store(self.home, self.settings)
-            self._work = _Work(self._store, self.home, self.settings, lambda: self.url)
+            self._work = _Work(self._store, self.home, self.settings, self._url_for_runs)
             self._work.look_around()
             self._server = self._listen()
             self._server.start()
@@ -189,6 +196,13 @@ class Emulator:
         self._server.stop()
         self._close()
 
+    def _url_for_runs(self) -> str:
+        """Our address as user code sees it."""
+        address = self._running().backend.host_address()
+        if self._server is None or is_loopback(address):
+            return self.url
+        return f"http://{address}:{self._server.port}"
+
     def _running(self) -> _Work:
         if self._work is None:
             raise StartupError("the emulator is not running.")
@@ -208,7 +222,9 @@ class Emulator:
         settings, store, work = self.settings, self._store, self._work
         assert store is not None
         assert work is not None
-        fence = Fence(settings.host)
+        doors = _doors(settings.host, work.backend)
+        fence = Fence(settings.host, doors, published_locally=settings.published_locally)
+        neighbours = Neighbours.of_this_container() if settings.published_locally else Neighbours()
         authority = Authority(self.home.tls)
         authority.bundle()
         s3 = S3(store.objects)
@@ -225,16 +241,38 @@ class Emulator:
             gateway=gateway,
             objects=ObjectBodies(s3),
             fence=fence,
-            routers=(health_router(info, lambda: self._is_ready),),
+            routers=(
+                health_router(info, lambda: self._is_ready),
+                client_router(
+                    authority.ca_path,
+                    lambda url: portable_script(
+                        url, settings.region, authority.ca_path.read_text(encoding="ascii")
+                    ),
+                ),
+            ),
         )
         limits = InvocationLimits(settings.limits, settings.model_server_seconds)
         lanes = Lanes(
             FastLane(work.routes, settings.account, limits, fence, _log_address),
-            ConnectProxy(authority, os.environ),
+            ConnectProxy(authority, os.environ, neighbours),
+            fence,
         )
         return Server(
-            create_app(parts), settings.host, settings.port, lanes, before_stop=(gateway.release,)
+            create_app(parts),
+            settings.host,
+            settings.port,
+            lanes,
+            before_stop=(gateway.release,),
+            doors=doors,
         )
+
+
+def _doors(host: str, backend: Backend) -> tuple[Door, ...]:
+    """Where runs knock, unless we listen there already."""
+    address, neighbours = backend.host_address(), backend.neighbours()
+    if not neighbours or host in ("0.0.0.0", "::", address):
+        return ()
+    return (Door(address, neighbours),)
 
 
 def _aside(work: Callable[[], None]) -> None:
@@ -272,7 +310,17 @@ class _Work:
         assert settings.frameworks is not None
         self._store = store
         self.changes, self.routes, self.supervisor = Changes(), Routes(), Supervisor()
-        self.backend = choose_backend(settings, home)
+        wishes = Wishes(
+            home=home.folder,
+            frameworks=settings.frameworks,
+            images=ImageTable.read(home.images),
+            backend=settings.backend,
+            gpu=settings.gpu,
+            gpu_sharing=settings.gpu_sharing,
+            instance_size=settings.instance_size,
+            base_image=settings.base_image,
+        )
+        self.backend = choose_backend(wishes)
         environment = RunEnvironment(url, settings.region)
         training_rooms = TrainingRooms(
             jobs=store.jobs,
@@ -343,17 +391,6 @@ class _Work:
         """The person at the keyboard is tired of waiting."""
         self._hurry.set()
         self.backend.clean(frozenset())
-
-
-def choose_backend(settings: Settings, home: Home) -> Backend:
-    """Raises StartupError for a backend that this sagedock does not have."""
-    if settings.backend == "docker":
-        raise StartupError(
-            "the docker backend is not in this version of sagedock; start with --backend process."
-        )
-    assert settings.frameworks is not None
-    images = ImageTable.read(home.images)
-    return ProcessBackend(home.folder, settings.frameworks, settings.gpu, images)
 
 
 def _operations(store: _Store, work: _Work) -> dict[tuple[str, str], Operation]:

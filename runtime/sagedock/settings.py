@@ -30,6 +30,11 @@ class Settings(BaseModel):
     frameworks: Path | None = Field(
         None, description="folder of framework environments, if not <home>/frameworks"
     )
+    published_locally: bool = Field(
+        False,
+        description="only this machine reaches the port, whatever host says (a container whose "
+        "port is published on loopback): guards are those of loopback",
+    )
     base_image: str | None = Field(
         None, description="image that ours are built from, if not python:3.11-slim-bookworm"
     )
@@ -43,6 +48,14 @@ class Settings(BaseModel):
     gpu: Literal["auto", "strict"] = Field(
         "auto",
         description="strict: a script that asks for a GPU that is not there fails, as in the cloud",
+    )
+    instance_size: Literal["memory", "full", "machine"] = Field(
+        "memory",
+        description="what of its instance type a container is held to: its memory; its processors"
+        " too (full); or nothing (machine)",
+    )
+    gpu_sharing: bool = Field(
+        False, description="let several jobs and endpoints use one GPU at the same time"
     )
     limits: Literal["strict", "warn", "off"] = Field(
         "strict", description="payload and time limits of the service: enforce, log, or ignore"

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.stages import ProcessStage, ScriptedStage, Stage
+from backends.stages import DockerStage, ProcessStage, ScriptedStage, Stage
+from sagedock.backends.docker.backend import DockerBackend
+from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.process import ProcessBackend
 from scripted import ScriptedBackend
 
@@ -25,7 +28,28 @@ def scripted_stage(tmp_path: Path) -> Iterator[ScriptedStage]:
     stage.backend.clean(frozenset())
 
 
-@pytest.fixture(params=["scripted", "process"])
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The machine's Docker engine, with the image that the tests run in."""
+    try:
+        engine = Engine.connect()
+    except EngineUnavailable as why:
+        pytest.skip(str(why))
+    if find_image(engine, DockerStage.image) is None:
+        pytest.skip(f"the engine has no image {DockerStage.image}")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def docker_stage(tmp_path: Path, engine: Engine) -> Iterator[DockerStage]:
+    stage = DockerStage(tmp_path, DockerBackend(engine, tmp_path))
+    stage.engine = engine
+    yield stage
+    stage.backend.clean(frozenset())
+
+
+@pytest.fixture(params=["scripted", "process", pytest.param("docker", marks=pytest.mark.docker)])
 def stage(request: pytest.FixtureRequest) -> Stage:
     chosen: Stage = request.getfixturevalue(f"{request.param}_stage")
     return chosen

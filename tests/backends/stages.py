@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from sagedock.backends.base import Backend, Mount, Run, RunSpec
+from sagedock.backends.docker.backend import DockerBackend
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.process import ProcessBackend
 from scripted import Play, ScriptedBackend
 
 IMAGE = "sagedock/python"
 
-# A process's way to do what a Play does: each line is one step.
-_PRELUDE = "import os, signal, sys, time\nml = os.environ['SAGEMAKER_BASE_DIR']\n"
+# A process's, and a container's, way to do what a Play does: each line is one step.
+_PRELUDE = """import os, signal, sys, time
+ml = os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml')
+"""
 _WAIT = "while not os.path.exists(ml + '/go'): time.sleep(0.002)"
 _SERVE = """
 import http.server
@@ -25,7 +29,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-where = (os.environ['SAGEDOCK_BIND_HOST'], int(os.environ['SAGEMAKER_BIND_TO_PORT']))
+port = int(os.environ.get('SAGEMAKER_BIND_TO_PORT', 8080))
+where = (os.environ.get('SAGEDOCK_BIND_HOST', '0.0.0.0'), port)
 http.server.HTTPServer(where, Echo).serve_forever()
 """
 
@@ -69,6 +74,11 @@ class ProcessPlay:
 class Stage(ABC):
     """A backend, and plays for it. `model` is a folder of its own at /opt/ml/model."""
 
+    image = IMAGE
+    cuts_characters = False
+    """A line of over 16 KiB may have a character that is two replacement characters: the engine's
+    json-file log cuts it there, between bytes."""
+
     def __init__(self, folder: Path, backend: Backend) -> None:
         self.backend = backend
         self.folder = folder
@@ -93,7 +103,7 @@ class Stage(ABC):
         mounts = (Mount(workdir / "ml", "/opt/ml"), Mount(self.model, "/opt/ml/model"))
         standard: dict[str, Any] = {
             "name": workdir.name,
-            "image": IMAGE,
+            "image": self.image,
             "command": ("train",),
             "workdir": workdir,
             "mounts": mounts,
@@ -140,3 +150,23 @@ class ProcessStage(Stage):
 
     def restarted(self) -> Backend:
         return ProcessBackend(self.folder, self.frameworks)
+
+
+class DockerStage(Stage):
+    """Plays are Python scripts in an image that is not one of ours."""
+
+    image = "python:3.11-slim-bookworm"
+    cuts_characters = True
+    engine: Engine
+
+    def play(self) -> ProcessPlay:
+        return ProcessPlay(self.ml)
+
+    def entrypoint(self, play: ProcessPlay | None) -> tuple[str, ...]:
+        if play is None:
+            return ()
+        (self.ml / "play.py").write_text(play.source)
+        return ("python3", "-S", "/opt/ml/play.py")
+
+    def restarted(self) -> Backend:
+        return DockerBackend(self.engine, self.folder)

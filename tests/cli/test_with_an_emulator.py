@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,33 @@ def test_fish_reads_its_lines(here: Sagedock, emulator: Emulator) -> None:
     script = here("env", "--shell", "fish").stdout + "\necho $AWS_ENDPOINT_URL"
     told = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == emulator.url
+
+
+def test_env_works_for_an_emulator_whose_home_is_another(
+    sagedock: Sagedock, emulator: Emulator
+) -> None:
+    told = sagedock("env", "--json", env={"AWS_ENDPOINT_URL": emulator.url}).stdout
+
+    bundle = Path(json.loads(told)["AWS_CA_BUNDLE"])
+    assert emulator.settings.home not in bundle.parents
+    assert (emulator.home.tls / "ca.pem").read_bytes() in bundle.read_bytes()
+
+
+def test_a_shell_that_has_nothing_of_ours_is_led_here_by_what_the_emulator_says(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    with urllib.request.urlopen(f"{emulator.url}/_sagedock/env") as answer:
+        lines = answer.read().decode()
+    asked = "boto3.client('sts', endpoint_url='https://sts.us-east-1.amazonaws.com')"
+    program = f"import boto3; print({asked}.get_caller_identity()['Account'])"
+    script = f'{lines}\n{shlex.quote(sys.executable)} -c "{program}"; echo "$NO_PROXY"'
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_PROXY": "intranet"}
+
+    told = subprocess.run(
+        ["sh", "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout == f"{emulator.settings.account}\n127.0.0.1,localhost,::1,intranet\n"
 
 
 def test_env_explains_every_variable(here: Sagedock) -> None:

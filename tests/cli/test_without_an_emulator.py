@@ -187,6 +187,19 @@ def test_doctor_says_what_is_there_and_that_nothing_is_bad(sagedock: Sagedock) -
     assert all(subject in text for subject in findings)
 
 
+def test_doctor_says_that_there_is_no_engine_and_what_runs_code_then(sagedock: Sagedock) -> None:
+    """Not a fault, unless the engine was asked for."""
+    nowhere = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "SAGEDOCK_PORT": "0"}
+    told = sagedock("doctor", env=nowhere)
+    assert told.returncode == 0, told.stdout
+    assert "note  engine" in told.stdout
+    assert "No Docker engine answers at unix:///nowhere/docker.sock." in told.stdout
+    assert "user code runs as processes" in told.stdout
+    told = sagedock("doctor", env={**nowhere, "SAGEDOCK_BACKEND": "docker"})
+    assert told.returncode == 1
+    assert "BAD   engine" in told.stdout
+
+
 def test_doctor_exits_with_1_and_the_mending_when_the_port_is_taken(sagedock: Sagedock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]

@@ -46,7 +46,14 @@ SDKS = {
 }
 """Pythons that have SageMaker SDK v1 and v2. Read now: a fixture for all tests removes them."""
 
-TO_RUN = [page for page in PAGES if any(fence.language == "sh" for fence in fences(page))]
+ELSEWHERE = {"compose"}
+"""Pages whose commands need a Docker engine: tests/docker runs them."""
+
+TO_RUN = [
+    page
+    for page in PAGES
+    if page.stem not in ELSEWHERE and any(fence.language == "sh" for fence in fences(page))
+]
 PYTHON = [fence for page in PAGES for fence in fences(page) if fence.language == "python"]
 
 

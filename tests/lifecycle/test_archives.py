@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from requests_as_sdks_send import archive
-from sagedock.lifecycle.archives import BadArchive, has_files, pack, unpack
+from sagedock.archives import BadArchive, has_files, pack, unpack
 
 
 def tar_of(*members: tuple[str, bytes, str, bytes]) -> io.BytesIO:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lifecycle.house import BUCKET, House
-from requests_as_sdks_send import channel
-from sagedock.domain.training import Channel
-from sagedock.lifecycle.channels import DataDownloadFailed, relative_path, stage_channel
+from lifecycle.house import ARN, BUCKET, House, now
+from requests_as_sdks_send import LEGACY_IMAGE, channel
+from sagedock.backends.base import Guard
+from sagedock.domain.training import TrainingJob
+from sagedock.lifecycle.channels import DataDownloadFailed, relative_path
+from sagedock.lifecycle.input_data import InputData
+from sagedock.lifecycle.workdir import Workdir
 
 
 @pytest.mark.parametrize(
@@ -31,13 +35,47 @@ def test_a_key_keeps_what_follows_the_prefix(key: str, prefix: str, path: str) -
     assert relative_path(key, prefix) == path
 
 
+def input_data(house: House, folder: Path, guard: Guard, *channels: dict[str, Any]) -> InputData:
+    request = {
+        "AlgorithmSpecification": {"TrainingImage": LEGACY_IMAGE, "TrainingInputMode": "File"},
+        "InputDataConfig": list(channels),
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    job = TrainingJob.requested("job", f"{ARN}training-job/job", request, now())
+    return InputData(job, {"algo-1": Workdir(folder)}, house.objects, guard)
+
+
 def staged(house: House, uri: str, folder: Path, data_type: str = "S3Prefix") -> dict[str, bytes]:
     """Relative path → content of the channel's files."""
     entry = channel(uri)
     entry["DataSource"]["S3DataSource"]["S3DataType"] = data_type
-    stage_channel(Channel.of(entry, "File"), ("algo-1",), {"algo-1": folder}, house.objects)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    data = input_data(house, folder, "nothing", entry)
+    assert data.mounts() == {"algo-1": ()}
+    data.stage()
+    place = Workdir(folder).data / "training"
+    files = [path for path in place.rglob("*") if path.is_file()]
+    return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_large_object_is_shown_by_a_mount_of_its_own_and_copied_by_nobody(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagedock.lifecycle.input_data.LARGE", 5)
+    house.put("in/large", b"12345")
+    house.put("in/small", b"1234")
+    data = input_data(house, tmp_path / "c", "mount", channel(f"s3://{BUCKET}/in/"))
+
+    mounts = data.mounts()["algo-1"]
+    data.stage()
+
+    folder = Workdir(tmp_path / "c").data / "training"
+    assert [mount.inside for mount in mounts] == ["/opt/ml/input/data/training/large"]
+    assert mounts[0].read_only
+    assert mounts[0].outside.read_bytes() == b"12345"
+    assert mounts[0].outside.stat().st_nlink == 2
+    assert (folder / "large").read_bytes() == b""
+    assert (folder / "small").read_bytes() == b"1234"
 
 
 def test_a_folder_marker_is_no_file(house: House, tmp_path: Path) -> None:

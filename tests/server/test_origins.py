@@ -80,3 +80,17 @@ def test_hosts_of_aws_are_known_by_their_domain(host: str, expected: bool) -> No
 )
 def test_loopback_is_what_only_this_machine_reaches(address: str, expected: bool) -> None:
     assert is_loopback(address) is expected
+
+
+@pytest.mark.parametrize(
+    "host", ["sagedock:4599", "172.18.0.2:4599", "127.0.0.1:4599", "[fd00::2]"]
+)
+def test_a_server_that_is_published_locally_answers_to_its_neighbours(host: str) -> None:
+    assert Fence("0.0.0.0", published_locally=True).refusal({"host": host}) is None
+
+
+def test_a_server_that_is_published_locally_refuses_a_rebound_name() -> None:
+    said = Fence("0.0.0.0", published_locally=True).refusal({"host": "rebound.example:4599"})
+
+    assert said is not None
+    assert "'rebound.example:4599'" in said

@@ -140,7 +140,7 @@ class World:
             lambda group, stream: f"http://logs{group}",
         )
         self.proxy = ConnectProxy(self.authority, environment or {})
-        lanes = Lanes(self.lane, self.proxy)
+        lanes = Lanes(self.lane, self.proxy, fence)
         self.server = Server(app, host, port, lanes, before_stop=(self.gateway.release,))
 
     def __enter__(self) -> World:

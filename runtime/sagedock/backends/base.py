@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Guard = Literal["mode", "mount", "nothing"]
+"""What keeps a run from writing into a file of ours that it is shown: the file's mode, as for an
+ordinary user; a read-only mount of that one file; or nothing, so that it has to be a copy."""
 
 Tell = Callable[[str], None]
 """Receives one line of progress (an environment being built, an image being pulled)."""
@@ -18,7 +22,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A folder of ours, and where the run sees it."""
+    """A folder of ours (a file, where `Backend.guard` says "mount"), and where the run sees it."""
 
     outside: Path
     inside: str
@@ -33,7 +37,8 @@ class RunSpec:
     and `arguments` replace both where a job names ContainerEntrypoint or ContainerArguments.
     `workdir` is a folder of this run alone in which a backend may keep its log and exit code; the
     `/opt/ml` tree is the mount whose `inside` is `/opt/ml`. `hosts` maps the names of all hosts of
-    the job to addresses, where the backend can know them.
+    the job to addresses, where the backend can know them. `instance_type` ("ml.p3.2xlarge", or "")
+    is what the run would have in the cloud: a backend gives it as much of that as it can.
     """
 
     name: str
@@ -45,7 +50,7 @@ class RunSpec:
     hostname: str = "algo-1"
     hosts: tuple[str, ...] = ("algo-1",)
     ports: tuple[int, ...] = ()
-    gpus: int = 0
+    instance_type: str = ""
     entrypoint: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     isolated: bool = False
@@ -85,6 +90,11 @@ class Run(Protocol):
     def lost(self) -> bool:
         """True when the run is gone and its exit code with it."""
 
+    @property
+    def remark(self) -> str:
+        """What the backend knows of the end beyond the exit code (killed for memory; its engine was
+        stopped), fit for a FailureReason; "" when nothing, and before the end."""
+
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM to the whole group, wait `grace_seconds`, SIGKILL; returns when all is gone.
         No error when it has ended already."""
@@ -105,9 +115,21 @@ class Backend(Protocol):
     def check(self, image: str) -> None:
         """Raises ImageNotFound, naming the images there are, when `image` cannot be run here."""
 
-    def prepare(self, image: str, tell: Tell) -> None:
-        """Make `image` ready to start (build its environment, pull it); idempotent, safe from
-        several threads, tells its progress. Raises RunFailedToStart with a reason."""
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
+        """Make `image` ready to start (build its environment, or the image) for a run on that
+        instance type; idempotent, safe from several threads. Tells its progress, and what the run
+        will not have that it has in the cloud. Raises RunFailedToStart with a reason."""
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        """How a run of that image may be shown files that it must not change."""
+
+    def ahead(self, spec: RunSpec) -> None:
+        """Begin with what of a start takes long and needs none of the run's files, while those are
+        being staged: `start` of the same spec is the sooner done, and raises what went wrong. Or
+        `abandon` it. Its mounts have to be there, empty."""
+
+    def abandon(self, name: str) -> None:
+        """The run of that name (RunSpec.name) will not be started; no error when it was."""
 
     def start(self, spec: RunSpec) -> Run:
         """Start it; returns at once. Raises RunFailedToStart."""
@@ -118,8 +140,15 @@ class Backend(Protocol):
     def clean(self, keep: frozenset[str]) -> None:
         """End and remove everything of ours that is not in `keep` (ids of runs)."""
 
+    def describe(self) -> str:
+        """Where user code runs, and what that means for it, in half a sentence."""
+
     def host_address(self) -> str:
         """The host name or address at which a run reaches the emulator."""
+
+    def neighbours(self) -> tuple[str, ...]:
+        """Networks ("172.17.0.0/16") from which runs come to `host_address`, where that is an
+        address of this machine on which the emulator has to listen; () where it has not."""
 
     def gpu_count(self) -> int:
         """GPUs that runs can use."""

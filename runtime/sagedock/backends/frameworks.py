@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import uv
-
 from sagedock.backends.base import Tell
 from sagedock.backends.framework_builds import Build, Framework
 from sagedock.backends.interpreters import find_interpreter, install_interpreter
@@ -41,13 +39,7 @@ class Frameworks:
     def __init__(self, root: Path, families: tuple[ImageFamily, ...] = builtin_families()) -> None:
         self.root = root
         self._families = {family.name: family for family in families}
-        try:
-            self.uv = Path(uv.find_uv_bin())
-        except FileNotFoundError as error:
-            raise StartupError(
-                "The program uv, which builds environments for user code, is missing from this "
-                "installation: `pip install --force-reinstall uv` brings it back."
-            ) from error
+        self.uv = _uv()
         self._installed: dict[Path, object] = {}
 
     @functools.cached_property
@@ -131,3 +123,18 @@ class Frameworks:
                 f"uv could not fetch one ({refused}). Install Python {best.python_version}."
             )
         return best, interpreter
+
+
+def _uv() -> Path:
+    """Imported only here: the emulator's own image leaves uv out, since the docker backend builds
+    no environments (runtime/Dockerfile)."""
+    try:
+        from uv import find_uv_bin
+
+        return Path(find_uv_bin())
+    except (ImportError, FileNotFoundError) as error:
+        raise StartupError(
+            "The program uv, which builds environments for user code, is missing from this "
+            "installation: `pip install --force-reinstall uv` brings it back; with --backend "
+            "docker it is not needed."
+        ) from error

@@ -38,6 +38,26 @@ def uv_variables(environment: Mapping[str, str], home: Path) -> dict[str, str]:
     return told
 
 
+def pip_variables(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+    """pip's indexes as variables, for a pip that sees none of this machine's files: those that are
+    elsewhere, for an address of this machine leads nowhere from a container."""
+    settings = _settings(environment, home)
+    told = {}
+    for setting in ("index-url", "extra-index-url", "trusted-host"):
+        values = [value for value in settings.get(setting, "").split() if _is_elsewhere(value)]
+        if values:
+            told["PIP_" + setting.upper().replace("-", "_")] = " ".join(values)
+    return told
+
+
+def _is_elsewhere(address: str) -> bool:
+    """A host name or an http address that is not this machine's own."""
+    scheme, separator, rest = address.rpartition("://")
+    host = rest.rpartition("@")[2].partition("/")[0].partition(":")[0]
+    is_web = not separator or scheme in ("http", "https")
+    return is_web and host not in ("localhost", "") and not host.startswith("127.")
+
+
 def _settings(environment: Mapping[str, str], home: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in _files(environment, home):
@@ -49,7 +69,7 @@ def _settings(environment: Mapping[str, str], home: Path) -> dict[str, str]:
         for section in ("global", "install"):
             if parser.has_section(section):
                 found.update(parser.items(section))
-    for setting in _OWN_WORD:
+    for setting in (*_OWN_WORD, "trusted-host"):
         value = environment.get("PIP_" + setting.upper().replace("-", "_"))
         if value:
             found[setting] = value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from sagedock.backends import processes
-from sagedock.backends.base import Run, RunSpec, Tell
+from sagedock.backends.base import Guard, Run, RunSpec, Tell
 from sagedock.backends.framework_builds import Framework
 from sagedock.backends.frameworks import Frameworks, FrameworkStatus
 from sagedock.backends.ports import LOOPBACK, MeetingPoints, Ports
@@ -67,9 +68,18 @@ class ProcessBackend:
     def check(self, image: str) -> None:
         self._images.resolve(image)
 
-    def prepare(self, image: str, tell: Tell) -> None:
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
         reference = self._images.resolve(image)
         self._frameworks.ensure(reference.framework, tell)
+
+    def guard(self, image: str, instance_type: str = "") -> Guard:
+        return "nothing" if os.geteuid() == 0 else "mode"
+
+    def ahead(self, spec: RunSpec) -> None:
+        """Nothing to gain: a process is there in some ten milliseconds."""
+
+    def abandon(self, name: str) -> None:
+        """Nothing was begun."""
 
     def start(self, spec: RunSpec) -> Run:
         if spec.isolated:
@@ -131,8 +141,14 @@ class ProcessBackend:
             processes.send(signal.SIGKILL, orphans)
             time.sleep(0.005)
 
+    def describe(self) -> str:
+        return "user code runs as plain processes of yours, not confined in a container"
+
     def host_address(self) -> str:
         return LOOPBACK
+
+    def neighbours(self) -> tuple[str, ...]:
+        return ()
 
     def gpu_count(self) -> int:
         """None: the environments hold MXNet's CPU build."""

@@ -114,6 +114,10 @@ class ProcessRun:
     def lost(self) -> bool:
         return self._ended.is_set() and self._code is None
 
+    @property
+    def remark(self) -> str:
+        return ""
+
     def lines(self, after: str | None = None) -> Iterator[LogLine]:
         return follow(self._address.own_folder / _LOG_FILE, after, self._ended)
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "check": "Check a training script against the cloud's contract; run nothing.",
     "images": "List the image families and their environments.",
     "operations": "List the AWS operations that sagedock emulates.",
-    "doctor": "Check Python, disk, port, proxy and CA, GPU and framework environments.",
+    "doctor": "Check Python, disk, port, proxy and CA, engine, GPU and framework environments.",
     "reset": "Delete all jobs, endpoints, buckets and logs of the home.",
     "completion": "Print the completion script of SHELL.",
 }

@@ -16,7 +16,13 @@ from typing import Literal
 import click
 
 from sagedock import __version__
+from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine_gpus import look
+from sagedock.backends.docker.gpu_request import INSTALL_TOOLKIT, TOOLKIT_MISSING
+from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.frameworks import Frameworks
+from sagedock.backends.gpu_rules import MXNET_WHEEL_ARCHITECTURES, can_use, refusal
+from sagedock.backends.gpus import Gpu, discover
 from sagedock.backends.interpreters import find_interpreter
 from sagedock.cli.address import home_option, json_option
 from sagedock.errors import SagedockError
@@ -25,6 +31,9 @@ from sagedock.settings import Settings
 
 State = Literal["ok", "note", "bad"]
 _NEEDED_BYTES = 2 * 1024**3
+_GPU_IMAGE = "sagedock/mxnet:1.9.1-gpu"
+_ASKING = (_GPU_IMAGE, "sagedock/mxnet:1.9.1-cpu")
+_LABELS = {"sagedock.doctor": __version__}
 _SIGN = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
 
@@ -43,7 +52,7 @@ class Finding:
 @json_option
 @click.option("--settings", "show_settings", is_flag=True, help="List every setting and its value.")
 def command(home: Path | None, as_json: bool, show_settings: bool) -> None:
-    """Check Python, disk, port, proxy and CA, GPU and framework environments.
+    """Check Python, disk, port, proxy and CA, engine, GPU and framework environments.
 
     Exit code 1 when something has to be mended.
     """
@@ -113,22 +122,81 @@ def _proxy(settings: Settings) -> Iterator[Finding]:
 
 
 def _engine(settings: Settings) -> Iterator[Finding]:
-    yield Finding(
-        "engine", "note", "user code runs as plain processes; this version needs no Docker engine"
+    try:
+        engine = Engine.connect()
+    except EngineUnavailable as error:
+        if settings.backend == "docker":
+            yield Finding("engine", "bad", str(error))
+        else:
+            yield Finding("engine", "note", str(error), "Until then user code runs as processes.")
+        yield from _gpu(settings, None)
+        return
+    api = ".".join(map(str, engine.facts.api))
+    yield Finding("engine", "ok", f"{engine.facts}, API {api}, at {engine.address}")
+    yield from _gpu(settings, engine)
+    engine.close()
+
+
+def _gpu(settings: Settings, engine: Engine | None) -> Iterator[Finding]:
+    """What the driver here says, what containers get, and whether MXNet has code for it. Only a
+    setting that needs a GPU makes something bad of there being none."""
+    lacking: State = "bad" if settings.gpu == "strict" else "note"
+    here = discover()
+    for gpu in here.gpus:
+        memory = f", {gpu.memory_bytes / 1024**3:.1f} GiB" if gpu.memory_bytes else ""
+        yield Finding(f"gpu {gpu.index}", "ok", f"{gpu}{memory}, {gpu.uuid}")
+    if engine is None:
+        if here.gpus:
+            mend = "Containers on a Docker engine can use it; the process backend runs on the CPU."
+            yield Finding("gpu", "note", "no Docker engine, so nothing here runs on a GPU", mend)
+        else:
+            yield _no_gpu(lacking, here.trouble)
+        return
+    found = look(engine, _image_to_ask(engine), here, engine.is_remote or _in_container(), _LABELS)
+    if found.trouble == TOOLKIT_MISSING:
+        condition = "" if here.gpus else "If that machine has a GPU: "
+        yield Finding("gpu", lacking, TOOLKIT_MISSING, f"{condition}{INSTALL_TOOLKIT}.")
+        return
+    if not found.gpus:
+        yield _no_gpu(lacking, found.trouble)
+        return
+    names = ", ".join(map(str, found.gpus))
+    yield Finding("gpu in containers", "ok", f"{len(found.gpus)} by {found.way}: {names}")
+    yield _code(engine, found.gpus, lacking)
+
+
+def _no_gpu(state: State, trouble: str) -> Finding:
+    told = "none found" if not trouble else f"none that runs can use: {trouble}"
+    mend = (
+        "SAGEDOCK_GPU=strict is set, and so jobs on GPU instances fail."
+        if state == "bad"
+        else "Jobs on GPU instances run on the CPU, with a warning; SAGEDOCK_GPU=strict fails them."
     )
+    return Finding("gpu", state, told, mend)
 
 
-def _gpu(settings: Settings) -> Iterator[Finding]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        yield Finding(
-            "gpu",
-            "note",
-            "none found: scripts that ask for one run on the CPU, with a warning",
-            "To have them fail as on a CPU instance: SAGEDOCK_GPU=strict",
-        )
-    else:
-        yield Finding("gpu", "note", f"{tool} is here, but the process backend runs on the CPU")
+def _code(engine: Engine, gpus: tuple[Gpu, ...], lacking: State) -> Finding:
+    """By the image's label, else by what is known of the wheel that it would be built from."""
+    image = find_image(engine, _GPU_IMAGE)
+    name = _GPU_IMAGE if image is not None else f"{_GPU_IMAGE} (not built yet)"
+    holds = image.gpu_architectures if image is not None else MXNET_WHEEL_ARCHITECTURES
+    said = refusal(gpus, holds, name)
+    if said:
+        return Finding("gpu code", lacking, said)
+    if not holds:
+        return Finding("gpu code", "note", f"{name} does not say what GPU code it holds")
+    usable = ", ".join(map(str, can_use(gpus, holds)))
+    return Finding("gpu code", "ok", f"{name} has code for {usable}")
+
+
+def _image_to_ask(engine: Engine) -> str | None:
+    """One that is surely there and has a shell: an image of ours."""
+    return next((image for image in _ASKING if find_image(engine, image) is not None), None)
+
+
+def _in_container() -> bool:
+    """Docker and Podman leave a file; there the driver may be hidden from us."""
+    return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
 
 
 def _frameworks(settings: Settings) -> Iterator[Finding]:
@@ -171,7 +239,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _port,
     _proxy,
     _engine,
-    _gpu,
     _frameworks,
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sagedock.cli.address import home_option, json_option, required_url
+from sagedock.cli.address import client_folder, home_option, json_option, required_url
 from sagedock.client_environment import Variable, client_variables
 from sagedock.settings import Settings
 
@@ -39,7 +39,8 @@ def command(home: Path | None, shell: str, unset: bool, explain: bool, as_json: 
     settings = Settings.read(home=home)
     # Back again has to work when the emulator is gone.
     url = "" if unset else required_url(settings)
-    variables = client_variables(url, settings.region, settings.home)
+    folder = settings.home if unset else client_folder(url, settings)
+    variables = client_variables(url, settings.region, folder)
     if as_json:
         click.echo(json.dumps({v.name: v.value for v in variables}, indent=2))
     elif explain:

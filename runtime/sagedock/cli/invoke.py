@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import TypeAlias
 
 import click
-import numpy as np
-import numpy.typing as npt
 from botocore.exceptions import ClientError
-from PIL import Image, UnidentifiedImageError
 
 from sagedock.cli.address import home_option, required_url
 from sagedock.cli.client import aws_client
-from sagedock.errors import SagedockError
+from sagedock.errors import SagedockError, StartupError
 from sagedock.settings import Settings
+
+try:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image, UnidentifiedImageError
+except ImportError as error:
+    # The emulator's own image leaves both out: nothing else needs their 80 MB (runtime/Dockerfile).
+    raise StartupError(
+        f"`sagedock invoke` needs NumPy and Pillow, and this installation has no {error.name}. "
+        "In the emulator's image they are left out: use a sagedock of your own, with "
+        "AWS_ENDPOINT_URL naming this emulator."
+    ) from error
 
 _TYPES = {
     ".json": "application/json",

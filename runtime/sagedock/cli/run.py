@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 import sagedock
-from sagedock.cli.address import home_option, running_url
+from sagedock.cli.address import client_folder, home_option, running_url
 from sagedock.client_environment import applied, client_variables
 from sagedock.errors import StartupError
 from sagedock.settings import Settings
@@ -32,7 +32,7 @@ def command(home: Path | None, words: tuple[str, ...]) -> None:
     """
     settings = Settings.read(home=home)
     with _emulator(settings) as url:
-        variables = client_variables(url, settings.region, settings.home)
+        variables = client_variables(url, settings.region, client_folder(url, settings))
         sys.exit(_run(words, applied(variables, os.environ)))
 
 

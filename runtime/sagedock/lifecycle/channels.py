@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from sagedock.domain.training import Channel
 from sagedock.errors import SagedockError, ServiceError
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
+from sagedock.lifecycle.object_store import ObjectStore, split_uri
 
 
 class DataDownloadFailed(SagedockError):
     """Fit for a FailureReason: "ClientError: Data download failed: …"."""
 
 
-def stage_channel(
-    channel: Channel, hosts: tuple[str, ...], folders: dict[str, Path], objects: ObjectStore
-) -> int:
-    """Put the channel's objects below each host's folder; how many there were.
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One object for one host: `relative` is its path below the channel's folder."""
+
+    host: str
+    bucket: str
+    key: str
+    relative: str
+
+
+def deliveries(channel: Channel, hosts: tuple[str, ...], objects: ObjectStore) -> list[Delivery]:
+    """Which host gets which object of the channel.
 
     A key keeps what follows the prefix as its relative path. ShardedByS3Key deals the objects out
     among the hosts, so that with more hosts than objects some get none (botocore documentation of
-    S3DataSource). Raises DataDownloadFailed.
+    S3DataSource). Raises DataDownloadFailed, also when there is nothing.
     """
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
     sharded = channel.distribution == "ShardedByS3Key"
-    count = 0
-    try:
+    found = []
+    with downloading(channel):
         for index, (bucket, key, relative) in enumerate(_members(channel, objects)):
             receivers = (hosts[index % len(hosts)],) if sharded else hosts
-            for host in receivers:
-                stage_below(objects, bucket, key, folders[host], relative)
-            count += 1
-    except (ServiceError, OSError, ValueError) as error:
-        raise DataDownloadFailed(
-            f"ClientError: Data download failed: channel {channel.name}, {channel.s3_uri}: {error}"
-        ) from error
-    if count == 0:
+            found += [Delivery(host, bucket, key, relative) for host in receivers]
+    if not found:
         raise DataDownloadFailed(
             f"ClientError: Data download failed: No S3 objects found under S3 URL "
             f'"{channel.s3_uri}" given in input data source.'
         )
-    return count
+    return found
+
+
+@contextlib.contextmanager
+def downloading(channel: Channel) -> Iterator[None]:
+    """What goes wrong inside becomes DataDownloadFailed, which names the channel."""
+    try:
+        yield
+    except (ServiceError, OSError, ValueError) as error:
+        raise DataDownloadFailed(
+            f"ClientError: Data download failed: channel {channel.name}, {channel.s3_uri}: {error}"
+        ) from error
 
 
 def _members(channel: Channel, objects: ObjectStore) -> Iterator[tuple[str, str, str]]:

@@ -205,7 +205,7 @@ class Fleet:
             rooms.backend.check(image)
             if stage:
                 stage_model(container, folder, rooms.objects)
-                rooms.backend.prepare(image, tell)
+                rooms.backend.prepare(image, tell, variant.get("InstanceType", ""))
         except (ImageNotFound, RunFailedToStart, ModelDataMissing) as error:
             raise FleetFailed(str(error)) from error
         env = {**rooms.environment.variables(), **container.get("Environment", {})}
@@ -213,9 +213,8 @@ class Fleet:
 
         def plan() -> ServerPlan:
             workdir = self.folder / name / secrets.token_hex(4)
-            for part in ("ml/input", "ml/output", "ml/code"):
+            for part in ("ml/input", "ml/output", "ml/code", "ml/model"):
                 (workdir / part).mkdir(parents=True, exist_ok=True)
-            (workdir / "ml" / "model").symlink_to(folder)
             return ServerPlan(
                 endpoint=self._endpoint.name,
                 arn=self._endpoint.arn,
@@ -226,6 +225,7 @@ class Fleet:
                 workdir=workdir,
                 log_group=self._endpoint.log_group,
                 isolated=isolated,
+                instance_type=variant.get("InstanceType", ""),
             )
 
         self._plans[name] = plan

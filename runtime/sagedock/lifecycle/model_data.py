@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sagedock import archives
 from sagedock.errors import SagedockError, ServiceError
-from sagedock.lifecycle import archives
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
+from sagedock.lifecycle.object_store import ObjectStore, Staging, split_uri
 
 log = logging.getLogger("sagedock.hosting")
 
@@ -53,12 +54,14 @@ def _stage_objects(
     objects: ObjectStore, bucket: str, key: str, folder: Path, whole_prefix: bool
 ) -> int:
     """Uncompressed model data: the one object, or all below the prefix; how many there were."""
+    # The folder is mounted read-only, but a backend without mounts shows it as it is.
+    staging = Staging(objects, by_mode=os.geteuid() != 0)
     count = 0
     for entry in objects.list(bucket, key):
         if entry.key.endswith("/") or (entry.key != key and not whole_prefix):
             continue
         relative = entry.key[len(key) :] if whole_prefix else key.rpartition("/")[2]
-        stage_below(objects, bucket, entry.key, folder, relative)
+        staging.put_below(bucket, entry.key, folder, relative)
         count += 1
     return count
 

@@ -45,6 +45,7 @@ class ServerPlan:
     workdir: Path
     log_group: str
     isolated: bool = False
+    instance_type: str = ""
 
     def spec(self) -> RunSpec:
         return RunSpec(
@@ -55,6 +56,7 @@ class ServerPlan:
             mounts=(Mount(self.workdir / "ml", "/opt/ml"), Mount(self.model_folder, MODEL, True)),
             env=self.env,
             ports=(PORT,),
+            instance_type=self.instance_type,
             isolated=self.isolated,
             labels={"endpoint": self.endpoint, "variant": self.variant},
         )
@@ -131,7 +133,8 @@ class ServedModel:
         self.run.close()
 
     def _ended(self, code: int | None) -> str:
-        return f"The model server ended with exit code {code}.{self._last_words()}"
+        why = f" ({self.run.remark})" if self.run.remark else ""
+        return f"The model server ended with exit code {code}{why}.{self._last_words()}"
 
     def _last_words(self) -> str:
         """The last line that names an exception, for it says why; else the last line."""

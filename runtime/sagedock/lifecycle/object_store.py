@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -27,15 +29,11 @@ class ObjectStore(Protocol):
         self, bucket: str, key: str, destination: Path, *, reader_is_ordinary_user: bool = False
     ) -> str: ...
 
+    def link(self, bucket: str, key: str, destination: Path, at_least: int) -> bool: ...
+
     def put_file(
         self, bucket: str, key: str, path: Path, *, move: bool = False, content_type: str = ...
     ) -> object: ...
-
-
-def stage(objects: ObjectStore, bucket: str, key: str, destination: Path) -> None:
-    """Put an object where a run will read it. Runs are this user's own processes: unless that is
-    root, a hard link's mode keeps them from writing into the object."""
-    objects.stage(bucket, key, destination, reader_is_ordinary_user=os.geteuid() != 0)
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -50,10 +48,37 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def stage_below(objects: ObjectStore, bucket: str, key: str, folder: Path, relative: str) -> None:
-    """Put an object at `folder`/`relative`. Raises ValueError for a key that is no path below
-    the folder: in S3 `..` and empty parts are ordinary text, and a key can be another one's
-    "folder"."""
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Puts objects where a run will read them. `by_mode`: the run is an ordinary user's, so that a
+    hard link's mode keeps it from writing into the object."""
+
+    objects: ObjectStore
+    by_mode: bool
+
+    def put_below(self, bucket: str, key: str, folder: Path, relative: str) -> None:
+        """Put an object at `folder`/`relative`. Raises ValueError for a key that is no path below
+        the folder: in S3 `..` and empty parts are ordinary text, and a key can be another one's
+        "folder"."""
+        with _path_below(folder, key, relative) as target:
+            self.objects.stage(bucket, key, target, reader_is_ordinary_user=self.by_mode)
+
+    def link_below(
+        self, bucket: str, key: str, folder: Path, relative: str, beside: Path, at_least: int
+    ) -> Path | None:
+        """For a large object that the run gets by a mount of its own: a hard link to it at
+        `beside`, which must not exist, and an empty file at `folder`/`relative`, which is returned;
+        None when it is smaller, or cannot be linked. Raises ValueError as `put_below` does."""
+        beside.parent.mkdir(exist_ok=True)
+        if not self.objects.link(bucket, key, beside, at_least):
+            return None
+        with _path_below(folder, key, relative) as target:
+            target.touch(exist_ok=False)
+            return target
+
+
+@contextlib.contextmanager
+def _path_below(folder: Path, key: str, relative: str) -> Iterator[Path]:
     parts = [part for part in relative.split("/") if part]
     if not parts or any(part in (".", "..") or "\0" in part for part in parts):
         raise ValueError(f"the key {key!r} is no path that a folder can hold")
@@ -62,7 +87,7 @@ def stage_below(objects: ObjectStore, bucket: str, key: str, folder: Path, relat
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
             raise ValueError(f"the key {key!r} and another one are the same file for a file system")
-        stage(objects, bucket, key, target)
+        yield target
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"the key {key!r} is below another key, which is a file") from error
     except OSError as error:

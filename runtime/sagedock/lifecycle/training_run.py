@@ -12,11 +12,12 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from sagedock import archives
 from sagedock.backends.base import Backend, Mount, Run, RunSpec
 from sagedock.domain.states import (
     COMPLETED,
@@ -30,12 +31,12 @@ from sagedock.domain.states import (
 )
 from sagedock.domain.training import FAILURE_REASON_LIMIT, TrainingJob
 from sagedock.errors import ImageNotFound, RunFailedToStart, SagedockError, ServiceError
-from sagedock.lifecycle import archives
 from sagedock.lifecycle.changes import Changes
-from sagedock.lifecycle.channels import DataDownloadFailed, stage_channel
+from sagedock.lifecycle.channels import DataDownloadFailed
+from sagedock.lifecycle.input_data import InputData
 from sagedock.lifecycle.log_pump import EventStore, LogPump
 from sagedock.lifecycle.metric_watch import MetricStore, MetricWatch
-from sagedock.lifecycle.object_store import ObjectStore, split_uri, stage_below
+from sagedock.lifecycle.object_store import ObjectStore, split_uri
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.lifecycle.workdir import Workdir, training_workdir
 from sagedock.store.database import DiskFull
@@ -178,45 +179,33 @@ class TrainingRun:
         self._raise_if_stopped()
         self._enter(DOWNLOADING)
         Workdir(self._folder).remove()
-        workdirs = self._stage()
-        self._raise_if_stopped()
+        workdirs = self._workdirs()
         streams = {host: f"{self.job.name}/{host}-{int(time.time())}" for host in self.job.hosts}
-        self._prepare(image, streams[self.job.hosts[0]])
-        self._raise_if_stopped()
+        specs: dict[str, RunSpec] = {}
         try:
+            guard = self._rooms.backend.guard(image, self.job.instance_type)
+            data = InputData(self.job, workdirs, self._rooms.objects, guard)
+            mounts = data.mounts()
             for host in self.job.hosts:
-                hosts.append(self._start_host(host, workdirs[host], image, streams[host]))
-        except RunFailedToStart as error:
+                specs[host] = self._spec(host, workdirs[host], image, mounts[host])
+                self._rooms.backend.ahead(specs[host])
+            data.stage()
+            self._raise_if_stopped()
+            self._prepare(image, streams[self.job.hosts[0]])
+            self._raise_if_stopped()
+            for host, spec in specs.items():
+                hosts.append(self._start_host(host, workdirs[host], spec, streams[host]))
+        except (ImageNotFound, RunFailedToStart) as error:
             raise JobFailed(f"ClientError: {error}") from error
+        finally:
+            for spec in specs.values():
+                self._rooms.backend.abandon(spec.name)
 
-    def _stage(self) -> dict[str, Workdir]:
+    def _workdirs(self) -> dict[str, Workdir]:
         job, interface = self.job, "lo" if self._rooms.backend.name == "process" else "eth0"
-        workdirs = {
+        return {
             host: training_workdir(self._folder / host, job, host, interface) for host in job.hosts
         }
-        for channel in job.channels:
-            folders = {host: workdir.data / channel.name for host, workdir in workdirs.items()}
-            stage_channel(channel, job.hosts, folders, self._rooms.objects)
-        self._stage_checkpoints(workdirs)
-        return workdirs
-
-    def _stage_checkpoints(self, workdirs: Mapping[str, Workdir]) -> None:
-        uri = self.job.request.get("CheckpointConfig", {}).get("S3Uri")
-        if not uri:
-            return
-        objects = self._rooms.objects
-        bucket, prefix = split_uri(uri.rstrip("/") + "/")
-        try:
-            for entry in objects.list(bucket, prefix):
-                if entry.key.endswith("/"):
-                    continue
-                for workdir in workdirs.values():
-                    relative = entry.key[len(prefix) :]
-                    stage_below(objects, bucket, entry.key, workdir.checkpoints, relative)
-        except (ServiceError, OSError, ValueError) as error:
-            raise JobFailed(
-                f"ClientError: Data download failed: checkpoints, {uri}: {error}"
-            ) from error
 
     def _prepare(self, image: str, stream: str) -> None:
         """An environment that has to be built first shows its progress in the job's own log."""
@@ -233,18 +222,18 @@ class TrainingRun:
             self._rooms.events.append(LOG_GROUP, stream, [(now, f"[sagedock] {line}")], None, now)
 
         try:
-            self._rooms.backend.prepare(image, tell)
+            self._rooms.backend.prepare(image, tell, self.job.instance_type)
         except (ImageNotFound, RunFailedToStart) as error:
             raise JobFailed(f"ClientError: {error}") from error
 
-    def _start_host(self, host: str, workdir: Workdir, image: str, stream: str) -> HostRun:
+    def _spec(self, host: str, workdir: Workdir, image: str, files: tuple[Mount, ...]) -> RunSpec:
         algorithm = self.job.request["AlgorithmSpecification"]
-        spec = RunSpec(
+        return RunSpec(
             name=f"{self.job.name}-{host}-{secrets.token_hex(3)}",
             image=image,
             command=("train",),
             workdir=workdir.root,
-            mounts=(Mount(workdir.ml, "/opt/ml"),),
+            mounts=(Mount(workdir.ml, "/opt/ml"), *files),
             env={
                 **self._rooms.environment.variables(),
                 "TRAINING_JOB_NAME": self.job.name,
@@ -253,11 +242,14 @@ class TrainingRun:
             },
             hostname=host,
             hosts=self.job.hosts,
+            instance_type=self.job.instance_type,
             entrypoint=tuple(algorithm.get("ContainerEntrypoint", ())),
             arguments=tuple(algorithm.get("ContainerArguments", ())),
             isolated=bool(self.job.request.get("EnableNetworkIsolation", False)),
             labels={"job": self.job.name},
         )
+
+    def _start_host(self, host: str, workdir: Workdir, spec: RunSpec, stream: str) -> HostRun:
         run = self._rooms.backend.start(spec)
         try:
             # Known to us before anything else happens: a run that no record names is an orphan,
@@ -283,10 +275,8 @@ class TrainingRun:
         while waiting and code == 0:
             ended = waiting[0].run.wait(0.1)
             if waiting[0].run.lost:
-                raise JobFailed(
-                    "InternalServerError: the run ended while no emulator watched it and left no "
-                    "exit code (was the machine restarted?). Create the job again."
-                )
+                why = waiting[0].run.remark or _NOBODY_SAW
+                raise JobFailed(f"InternalServerError: {why}. Create the job again.")
             if ended is not None:
                 code = ended
                 waiting.pop(0)
@@ -316,7 +306,8 @@ class TrainingRun:
         if code == 0 or self._ended_by_us():
             return
         told = next((text for text in map(_failure_text, hosts) if text), "")
-        raise JobFailed(failure_reason(told, code))
+        remark = next((host.run.remark for host in hosts if host.run.remark), "")
+        raise JobFailed(failure_reason(". ".join(filter(None, (remark, told))), code))
 
     def _upload(self, hosts: list[HostRun], *, model: bool) -> None:
         """Model (always, for a job that went well) and output data (where there is any)."""
@@ -434,6 +425,9 @@ class TrainingRun:
             self._rooms.runs.remove(record.id)
 
 
+_NOBODY_SAW = (
+    "the run ended while no emulator watched it and left no exit code (was the machine restarted?)"
+)
 _SECONDS_BETWEEN_TRIES = 0.5
 _BEFORE_STOP = frozenset({DOWNLOADING, TRAINING_IMAGE, TRAINING})
 

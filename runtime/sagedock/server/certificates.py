@@ -14,11 +14,9 @@ import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import NamedTemporaryFile, mkstemp
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from cryptography import x509
@@ -32,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sagedock.server.bundles import replace_file, write_bundle
 from sagedock.server.origins import AWS_DOMAINS
 
 _AUTHORITY_LIFE: Final = timedelta(days=3650)
@@ -39,7 +38,6 @@ _LEAF_LIFE: Final = timedelta(days=397)  # the most that clients accept (CA/Brow
 _RENEWED_BEFORE: Final = timedelta(days=30)
 _CLOCK_SKEW: Final = timedelta(days=1)
 _KEPT_CONTEXTS: Final = 256
-_BUNDLE_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Authority:
@@ -66,9 +64,7 @@ class Authority:
         """
         environment = os.environ if environment is None else environment
         path = self._folder / "bundle.pem"
-        usual = _usual_bundle(environment, path)
-        ours = self.ca_path.read_bytes()
-        _write(path, usual.rstrip() + b"\n" + ours if usual else ours, mode=0o644)
+        write_bundle(path, self.ca_path.read_bytes(), environment)
         return path
 
     def context_for(self, host: str) -> ssl.SSLContext:
@@ -141,8 +137,8 @@ def _create(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
         .add_extension(_names_key(key), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(folder / "ca.key", _private_pem(key), mode=0o600)
-    _write(folder / "ca.pem", certificate.public_bytes(Encoding.PEM), mode=0o644)
+    replace_file(folder / "ca.key", _private_pem(key), mode=0o600)
+    replace_file(folder / "ca.pem", certificate.public_bytes(Encoding.PEM), mode=0o644)
     return certificate, key
 
 
@@ -185,40 +181,3 @@ def _signs_certificates() -> x509.KeyUsage:
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _usual_bundle(environment: Mapping[str, str], own: Path) -> bytes:
-    """PEM of what this user trusts without us; empty when nothing is found."""
-    named = [environment[name] for name in _BUNDLE_VARIABLES if environment.get(name)]
-    for path in [*map(Path, named), *_default_bundles()]:
-        # Inside `sagedock run` the variables name our own bundle: it is not built upon itself.
-        with suppress(OSError):
-            if path.is_file() and not (own.exists() and path.samefile(own)):
-                return path.read_bytes()
-    return b""
-
-
-def _default_bundles() -> list[Path]:
-    """Where botocore would look: certifi if it is installed, else its own copy; then the system's
-    (botocore/httpsession.py, where_get_cacert)."""
-    found: list[Path] = []
-    for package, name in (("certifi", "cacert.pem"), ("botocore", "cacert.pem")):
-        spec = find_spec(package)
-        if spec is not None and spec.origin is not None:
-            found.append(Path(spec.origin).parent / name)
-    system = ssl.get_default_verify_paths()
-    found += [Path(path) for path in (system.cafile, system.openssl_cafile) if path]
-    return found
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replace the file as a whole: a reader sees the old one or the new one."""
-    descriptor, temporary = mkstemp(dir=path.parent)  # readable by its owner alone
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from sagedock.server.certificates import Authority
+from sagedock.server.neighbours import Neighbours
 from sagedock.server.origins import is_aws, is_loopback
 
 _log = logging.getLogger(__name__)
@@ -50,10 +51,17 @@ class Refused(Exception):
 
 class ConnectProxy:
     """`environment` is that of the emulator's start: HTTPS_PROXY and NO_PROXY in it are the user's
-    own and are honoured for tunnels."""
+    own and are honoured for tunnels, which are opened for `neighbours` only: an open proxy is
+    somebody else's way into a network."""
 
-    def __init__(self, authority: Authority, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        environment: Mapping[str, str],
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self._authority = authority
+        self._neighbours = neighbours or Neighbours()
         self._proxies = _user_proxies(environment)
         self._tasks: set[asyncio.Task[None]] = set()
         self._tunnels: set[asyncio.Transport] = set()
@@ -115,7 +123,7 @@ class ConnectProxy:
             session.connection_made(inside)
 
     async def _tunnel(self, client: Client, host: str, port: int, early: bytes) -> None:
-        if client.client is None or not is_loopback(client.client[0]):
+        if client.client is None or not self._neighbours.has(client.client[0]):
             raise Refused(
                 "403 Forbidden",
                 f"sagedock tunnels to {host} only for programs on its own machine.",

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 AWS_DOMAINS: Final = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
 _OURS: Final = ("localhost", "docker.internal", "containers.internal")
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9._-]+")
+_SIMPLE_NAME: Final = re.compile(r"[a-z0-9_-]+")
 _FRIENDLY_SITES: Final = ("same-origin", "none")
 
 
@@ -38,16 +40,47 @@ def is_loopback(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A second address that we listen on, for runs in containers: the address of this machine in
+    the engine's network. Only `neighbours` (networks, as 172.17.0.0/16) come in by it: another
+    machine may find a way to an address of ours, whatever its network is."""
+
+    host: str
+    neighbours: tuple[str, ...]
+
+    def lets_in(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return peer == self.host or any(
+            address in ipaddress.ip_network(network) for network in self.neighbours
+        )
+
+
 class Fence:
     """Decides about requests by their headers (lower-case names).
 
-    `host` is the address or name that the server was told to listen on.
+    `host` is the address or name that the server was told to listen on; `doors` are further ones.
+    `published_locally`: we are in a container, and only this machine and the container's neighbours
+    reach it. Then names matter as on loopback, and besides those of the machine the neighbours' are
+    fine.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(
+        self, host: str, doors: Iterable[Door] = (), *, published_locally: bool = False
+    ) -> None:
         self._configured = host.lower()
-        self._hosts_matter = is_loopback(self._configured)
+        self._doors = {door.host: door for door in doors}
+        self._has_neighbours = published_locally
+        self._hosts_matter = published_locally or is_loopback(self._configured)
         self._known_hosts: set[str] = set()
+
+    def admits(self, ours: str, peer: str) -> bool:
+        """Whether a connection to our address `ours` may come from `peer`."""
+        door = self._doors.get(ours)
+        return door is None or door.lets_in(peer)
 
     def refusal(self, headers: Mapping[str, str], is_page_visit: bool = False) -> str | None:
         """Why this request is refused, in one sentence; None when it is welcome.
@@ -85,13 +118,27 @@ class Fence:
         name = _without_port(host.lower())
         known = (
             name in ("", self._configured)
+            or name in self._doors
             or is_loopback(name)
             or _is_under(name, _OURS)
             or is_aws(name)
+            or (self._has_neighbours and _cannot_be_rebound(name))
         )
         if known and len(self._known_hosts) < 256:
             self._known_hosts.add(host)
         return known
+
+
+def _cannot_be_rebound(name: str) -> bool:
+    """An address, which no foreign page can have as its name unless it was served from there, or a
+    name without a dot, as containers call each other: nobody can register one."""
+    if _SIMPLE_NAME.fullmatch(name):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_under(host: str, domains: tuple[str, ...]) -> bool:

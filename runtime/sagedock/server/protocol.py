@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from sagedock.server.connect_proxy import ConnectProxy, no_plain_http
 from sagedock.server.fast_lane import FastLane
 from sagedock.server.invocation import Invocation
-from sagedock.server.origins import is_aws, is_loopback
+from sagedock.server.origins import Fence, is_aws, is_loopback
 from sagedock.server.zero_copy import ZeroCopySend
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Lanes:
 
     invocations: FastLane
     proxy: ConnectProxy
+    fence: Fence
 
     def close(self) -> None:
         """Close what they hold; on the event loop."""
@@ -91,6 +92,10 @@ class ServerProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        ours, peer = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+        if ours and peer and not self._lanes.fence.admits(ours[0], peer[0]):
+            transport.abort()
+            return
         if self._early:
             early, self._early = self._early, b""
             self.data_received(early)

@@ -17,6 +17,7 @@ import uvicorn
 
 from sagedock.errors import StartupError
 from sagedock.server.app import AsgiApp
+from sagedock.server.origins import Door
 from sagedock.server.protocol import Lanes, ServerProtocol
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ _BACKLOG: Final = 2048
 
 
 class Server:
-    """One listening port. `stop` and `start` may be called once each.
+    """One listening port, at one address and at `doors`. `stop` and `start` may be called once.
 
     `lanes` are the ways past ASGI (invocations, CONNECT); `before_stop` is called on the event
     loop when the server begins to stop: what waits there must come to its end.
@@ -39,11 +40,17 @@ class Server:
         port: int,
         lanes: Lanes,
         before_stop: Sequence[Callable[[], None]] = (),
+        doors: Sequence[Door] = (),
     ) -> None:
         self._host = host
         self._lanes = lanes
-        self._socket = _listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
+        self._sockets = [_listen(host, port)]
+        self.port: int = self._sockets[0].getsockname()[1]
+        try:
+            self._sockets += [_listen(door.host, self.port) for door in doors]
+        except StartupError:
+            self._sockets[0].close()
+            raise
         protocol = functools.partial(ServerProtocol, lanes=lanes)
         config = uvicorn.Config(
             cast("Any", app),
@@ -80,18 +87,19 @@ class Server:
         """Serve in this thread until SIGINT, SIGTERM or `stop`; `on_ready` is called on the event
         loop once requests are answered."""
         self._uvicorn.on_ready = on_ready
-        self._uvicorn.run(sockets=[self._socket])
+        self._uvicorn.run(sockets=self._sockets)
 
     def stop(self) -> None:
         """Answer what is in flight, within five seconds, and end. From any thread."""
         self._uvicorn.should_exit = True
         if self._thread is not None:
             self._thread.join()
-        self._socket.close()
+        for listener in self._sockets:
+            listener.close()
 
     def _serve_quietly(self) -> None:
         try:
-            self._uvicorn.run(sockets=[self._socket])
+            self._uvicorn.run(sockets=self._sockets)
         except BaseException as failure:
             self._failure = failure
             if self._uvicorn.is_up.is_set():

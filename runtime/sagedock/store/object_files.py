@@ -188,6 +188,10 @@ class ObjectFiles:
             _copy(source, destination, 0o644)
         return "copy"
 
+    def link(self, name: str, destination: Path) -> bool:
+        """One more name for the very file; False on a file system without hard links."""
+        return _linked(self.path(name), destination)
+
     def has_room_for(self, size: int) -> bool:
         """False when `size` bytes certainly do not fit; there may be less room than this knows."""
         room = os.statvfs(self.root)

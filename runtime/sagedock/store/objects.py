@@ -150,6 +150,16 @@ class Objects:
 
         return self.with_file(bucket, key, stage)[1]
 
+    def link(self, bucket: str, key: str, destination: Path, at_least: int) -> bool:
+        """A hard link at `destination` for a reader who cannot write by it (a read-only mount);
+        False for an object of fewer bytes than `at_least`, and where the file system has no links.
+        Raises NoSuchBucket and NoSuchKey."""
+
+        def link(record: ObjectRecord) -> bool:
+            return record.size >= at_least and self.files.link(record.file, destination)
+
+        return self.with_file(bucket, key, link)[1]
+
     def with_file(
         self, bucket: str, key: str, use: Callable[[ObjectRecord], _Result]
     ) -> tuple[ObjectRecord, _Result]:

@@ -125,6 +125,12 @@ def ensure(
             return _refresh(engine, family, device, found, tell)
 
 
+def is_current(engine: Engine, family: ImageFamily, device: Device) -> bool:
+    """Whether `ensure` would have nothing to do."""
+    context = BuildContext.of(family, device)
+    return _is_current(_inspect(engine, family.engine_tag(device)), context)
+
+
 def listed(
     engine: Engine, families: Iterable[ImageFamily] = builtin_families()
 ) -> list[EngineImage]:

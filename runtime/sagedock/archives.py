@@ -6,7 +6,7 @@ import gzip
 import os
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,22 +43,30 @@ def unpack(source: BinaryIO, folder: Path) -> list[str]:
     Members that lead outside (absolute, `..`, links out) and devices are left out; their names
     are returned, so that the caller can say so.
     """
-    left_out: list[str] = []
     try:
         with tarfile.open(fileobj=source, mode="r:gz") as tar:
-            # `_stays_inside` decides. Pythons with a filter of their own warn when none is named.
-            tar.extraction_filter = _as_it_is
-            for member in tar:
-                if _stays_inside(member, folder):
-                    tar.extract(member, folder, set_attrs=False)
-                    if member.isreg():
-                        os.chmod(folder / member.name, member.mode & 0o755 | 0o600)
-                else:
-                    left_out.append(member.name)
+            return unpack_members(tar, tar, folder)
     except (*_UNREADABLE, KeyError, ValueError) as error:
         raise BadArchive(f"it is no readable gzip tar archive ({error})") from error
     except OSError as error:
         raise BadArchive(f"it could not be unpacked ({error})") from error
+
+
+def unpack_members(
+    tar: tarfile.TarFile, members: Iterable[tarfile.TarInfo], folder: Path
+) -> list[str]:
+    """Extract those that stay below `folder`; the names of those that do not. Raises what tarfile
+    does."""
+    left_out: list[str] = []
+    # `_stays_inside` decides. Pythons with a filter of their own warn when none is named.
+    tar.extraction_filter = _as_it_is
+    for member in members:
+        if _stays_inside(member, folder):
+            tar.extract(member, folder, set_attrs=False)
+            if member.isreg():
+                os.chmod(folder / member.name, member.mode & 0o755 | 0o600)
+        else:
+            left_out.append(member.name)
     return left_out
 
 

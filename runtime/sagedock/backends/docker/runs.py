@@ -1,0 +1,286 @@
+"""One container: its lines, its end, its address. Fulfils `base.Run`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from docker.errors import APIError, NotFound
+
+from sagedock.backends.base import LogLine
+from sagedock.backends.docker import labels
+from sagedock.backends.docker.engine import GONE, Engine, explanation
+from sagedock.backends.docker.log_records import LineAssembly, Position, Record, records
+from sagedock.backends.docker.relay import Relay
+from sagedock.backends.docker.surroundings import LOOPBACK, Neighbourhood
+from sagedock.errors import RunFailedToStart
+
+log = logging.getLogger("sagedock.docker")
+
+PREFIX = "docker;"
+ENGINE_PATIENCE_SECONDS = 120.0
+"""How long an engine that went away may take to come back (20 s were seen) before what it ran is
+given up."""
+
+_GIB = 1024**3
+_KILLED = 137
+_END_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 15.0
+
+_ENGINE_STOPPED = "the Docker engine was stopped while it ran, and ended it"
+
+Ending = Callable[["DockerRun"], None]
+"""`settle` may raise RunFailedToStart: the run's results are not to be had, and why."""
+
+
+class DockerRun:
+    """A container of ours. A thread waits for its end, has `settle` put its files in order, and
+    only then says that it has ended."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        record: Mapping[str, Any],
+        near: Neighbourhood,
+        settle: Ending,
+        closed: Ending,
+    ) -> None:
+        """`record` is the engine's own, from inspect."""
+        self._engine, self._near = engine, near
+        self._settle, self._closed = settle, closed
+        self.container: str = record["Id"]
+        self.labels: Mapping[str, str] = record["Config"].get("Labels") or {}
+        self.image: str = record["Image"]
+        self._code: int | None = None
+        self._remark = ""
+        self._ended = threading.Event()
+        self._gone = threading.Event()
+        self._we_stopped = False
+        self._lock = threading.Lock()
+        self._relay: Relay | None = None
+        name = f"run-{self.container[:12]}"
+        threading.Thread(target=self._await_end, name=name, daemon=True).start()
+
+    @property
+    def id(self) -> str:
+        return PREFIX + self.container
+
+    @property
+    def name(self) -> str:
+        return self.labels.get(labels.RUN, "")
+
+    @property
+    def network(self) -> str | None:
+        return self.labels.get(labels.NETWORK)
+
+    @property
+    def workdir(self) -> Path:
+        return Path(self.labels.get(labels.WORKDIR, ""))
+
+    @property
+    def copied(self) -> list[tuple[Path, str, bool]]:
+        """(ours, the container's, read-only) of folders that were copied in."""
+        told = json.loads(self.labels.get(labels.COPIED, "[]"))
+        return [(Path(outside), inside, read_only) for outside, inside, read_only in told]
+
+    @property
+    def lost(self) -> bool:
+        return self._ended.is_set() and self._code is None
+
+    @property
+    def remark(self) -> str:
+        return self._remark if self._ended.is_set() else ""
+
+    # --- lines ----------------------------------------------------------------------------------
+
+    def lines(self, after: str | None = None) -> Iterator[LogLine]:
+        """A stream that ends says nothing by itself (it also does when the engine is stopped, and
+        before the last line): read on until one was asked for after the end."""
+        position = Position.parse(after)
+        while True:
+            is_last = self._ended.is_set() or self._gone.is_set()
+            assembly = LineAssembly(position)
+            try:
+                for record in self._records(position.since, follow=not is_last):
+                    yield from assembly.feed(record)
+                if is_last:
+                    yield from assembly.rest()
+                    return
+                # The container's end is known a moment after that of its log.
+                self._ended.wait(_END_SECONDS)
+            except NotFound:
+                self._gone.set()
+            except (APIError, requests.exceptions.RequestException, OSError) as error:
+                log.debug("the log of %s broke off: %s", self.name, error)
+                if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS) and is_last:
+                    log.warning("The last lines of %s are lost with its engine", self.name)
+                    return
+            position = assembly.position
+
+    def _records(self, since: str | None, follow: bool) -> Iterator[Record]:
+        """docker-py's own `logs` would round `since` to a float, and give no frames."""
+        api = self._engine.client.api
+        wanted: dict[str, Any] = {
+            "stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow), "tail": "all"
+        }  # fmt: skip
+        if since is not None:
+            wanted["since"] = since
+        address = f"{api.base_url}/v{api.api_version}/containers/{self.container}/logs"
+        timeout = (ENGINE_PATIENCE_SECONDS, None)
+        with api.get(address, params=wanted, stream=True, timeout=timeout) as answer:
+            if answer.status_code == requests.codes.not_found:
+                raise NotFound(answer.text)
+            answer.raise_for_status()
+            yield from records(answer.raw.read)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self._ended.wait(timeout)
+        return self._code
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM to the container's first process, as the service sends it; SIGKILL to all of it.
+        (The engine's own stop knows whole seconds only.)"""
+        self._we_stopped = True
+        if not self._ended.is_set():
+            self._signal("SIGTERM")
+        if not self._ended.wait(max(0.0, grace_seconds)):
+            self._signal("SIGKILL")
+            self._ended.wait(ENGINE_PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        if not self._ended.is_set():
+            self._we_stopped = True
+            self._signal("SIGKILL")
+            self._ended.wait(ENGINE_PATIENCE_SECONDS)
+        with contextlib.suppress(NotFound):
+            self._patiently(
+                lambda: self._engine.client.api.remove_container(self.container, v=True, force=True)
+            )
+        self._gone.set()
+        if self._relay is not None:
+            self._relay.close()
+        self._closed(self)
+
+    def _signal(self, name: str) -> None:
+        try:
+            self._patiently(lambda: self._engine.client.api.kill(self.container, name))
+        except NotFound:
+            self._gone.set()
+        except APIError as error:
+            # 409: it has ended meanwhile.
+            log.debug("%s for %s: %s", name, self.name, explanation(error))
+
+    def _patiently(self, ask: Callable[[], Any]) -> None:
+        """Ask the engine, again after it was away. Raises its own refusals."""
+        try:
+            ask()
+        except GONE:
+            if self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS):
+                ask()
+
+    def _await_end(self) -> None:
+        try:
+            state = self._state_at_the_end()
+            if state is not None:
+                self._remark = self._remark or self._why(state)
+                self._settle(self)
+                self._code = None if self._remark == _ENGINE_STOPPED else int(state["ExitCode"])
+        except RunFailedToStart as error:
+            self._remark = str(error)
+        except Exception:
+            log.exception("The end of %s was not seen", self.name)
+        finally:
+            self._ended.set()
+
+    def _state_at_the_end(self) -> Mapping[str, Any] | None:
+        """The container's state once it runs no more; None when it is gone, and its code with it.
+        An answer to `wait` is no proof: an engine that is being stopped gives one, too, for it ends
+        its containers."""
+        api, broke = self._engine.client.api, 0.0
+        while True:
+            try:
+                api.wait(self.container, timeout=None)
+                state: Mapping[str, Any] = api.inspect_container(self.container)["State"]
+            except NotFound:
+                return None
+            except (*GONE, APIError) as error:
+                broke = broke or time.time()
+                log.warning("The Docker engine went away under %s: %s", self.name, error)
+                if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS):
+                    self._remark = (
+                        "the Docker engine went away while it ran, and did not come back within "
+                        f"{ENGINE_PATIENCE_SECONDS:.0f} s"
+                    )
+                    return None
+                continue
+            if state.get("Running") or state.get("Restarting"):
+                continue
+            if broke and not self._we_stopped and _was_ended_by_engine(state, broke):
+                self._remark = _ENGINE_STOPPED
+            return state
+
+    def _why(self, state: Mapping[str, Any]) -> str:
+        """OOMKilled alone says little: it is also set when a child was killed and the run went on
+        to end well (24 of 25 runs, engine 20.10)."""
+        if not state.get("OOMKilled") or state["ExitCode"] == 0:
+            return ""
+        limit = self.labels.get(labels.MEMORY)
+        room = f" of {int(limit) / _GIB:.4g} GiB" if limit else " of the machine"
+        if state["ExitCode"] == _KILLED:
+            return f"killed for memory: it needed more than its limit{room}"
+        return f"one of its processes was killed for memory, at the limit{room}"
+
+    # --- the address ----------------------------------------------------------------------------
+
+    def address(self, port: int) -> tuple[str, int]:
+        """Of a run that has ended: an address where nobody answers."""
+        if labels.ISOLATED in self.labels:
+            return LOOPBACK, self._relayed(port)
+        settings = self._engine.client.api.inspect_container(self.container)["NetworkSettings"]
+        if self._near.publishes is not None:
+            for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or ():
+                return self._near.published_at, int(binding["HostPort"])
+        elif self._near.network == "host":
+            return LOOPBACK, port
+        else:
+            for joined in (settings.get("Networks") or {}).values():
+                if joined.get("IPAddress"):
+                    return joined["IPAddress"], port
+        return LOOPBACK, 0
+
+    def _relayed(self, port: int) -> int:
+        with self._lock:
+            if self._relay is None:
+                if self._ended.is_set():
+                    return 0
+                self._relay = Relay(self._engine, self.container, port)
+            return self._relay.port
+
+
+def _was_ended_by_engine(state: Mapping[str, Any], broke: float) -> bool:
+    """`broke` is when the engine was found to be away. On its way down an engine ends what it runs
+    (SIGTERM, 10 s, SIGKILL); one that was killed itself does so when it is back, with 137, unless
+    the run came to an end of its own meanwhile."""
+    ended = _ended_at(state)
+    if ended > broke + 1:
+        return state["ExitCode"] == _KILLED and not state.get("OOMKilled")
+    return ended > broke - _SHUTDOWN_SECONDS
+
+
+def _ended_at(state: Mapping[str, Any]) -> float:
+    """Seconds since 1970."""
+    text = str(state.get("FinishedAt", ""))[:19]
+    try:
+        return datetime.fromisoformat(f"{text}+00:00").timestamp()
+    except ValueError:
+        return 0.0

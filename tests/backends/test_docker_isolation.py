@@ -1,0 +1,54 @@
+"""A model server without a network answers all the same, by either way of the relay."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from backends.stages import DockerStage
+from sagedock.backends.base import Run
+from sagedock.backends.docker import relay
+
+pytestmark = pytest.mark.docker
+
+
+def ask(run: Run, body: bytes) -> bytes:
+    host, port = run.address(8080)
+    request = urllib.request.Request(f"http://{host}:{port}/invocations", data=body)
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return bytes(answer.read())
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError("the isolated server does not answer")
+
+
+@pytest.mark.parametrize("way", ["inside", "carried"])
+def test_an_isolated_server_answers(
+    docker_stage: DockerStage, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "carried":
+        monkeypatch.setattr(relay, "_process_of", lambda engine, container: None)
+    play = docker_stage.play().serves()
+    run = docker_stage.start(play, ports=(8080,), isolated=True, command=("serve",))
+
+    body = bytes(range(256)) * 4096
+    assert ask(run, body) == body
+
+
+def test_an_isolated_run_has_no_way_out(docker_stage: DockerStage) -> None:
+    play = docker_stage.play().does(
+        "import socket\n"
+        "print(open('/proc/net/route').read().count(chr(10)))\n"
+        "print(socket.gethostbyname(socket.gethostname()))\n"
+        "try: socket.create_connection(('172.17.0.1', 80), 5)\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    run = docker_stage.start(play, isolated=True)
+
+    said = [line.text for line in run.lines()]
+    assert said == ["1", "127.0.0.1", "Network is unreachable"]
