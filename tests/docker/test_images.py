@@ -16,7 +16,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -48,7 +47,7 @@ def model_fn(folder):
     return open(folder + "/model.txt").read()
 
 def transform_fn(model, data, content_type, accept):
-    return model + data, "text/plain"
+    return model + data.decode(), "text/plain"
 """
 LOCKED = ["--cap-drop=ALL", "--security-opt=no-new-privileges", "--env=HOME=/tmp"]
 
@@ -221,7 +220,7 @@ def answer(url: str, body: bytes | None = None) -> bytes:
 def test_both_programs_are_on_the_path_and_python_is_ours(engine: Engine, program: str) -> None:
     image = builds.ensure(engine, PYTHON, "cpu", print)
 
-    where = docker("run", "--rm", image, "sh", "-c", f"command -v {program} python; pwd")
+    where = docker("run", "--rm", image, "sh", "-c", f"which {program} python; pwd")
 
     assert where.split() == [f"/usr/local/bin/{program}", "/opt/venv/bin/python", "/"]
 
@@ -255,7 +254,7 @@ def own_python(family: Callable[[str], ImageFamily]) -> ImageFamily:
     )
 
 
-def test_a_changed_toolkit_goes_on_top_of_the_layers_that_were_there(
+def test_a_changed_toolkit_is_in_the_image_without_anything_installed_again(
     engine: Engine,
     family: Callable[[str], ImageFamily],
     tmp_path: Path,
@@ -274,18 +273,15 @@ def test_a_changed_toolkit_goes_on_top_of_the_layers_that_were_there(
         lambda self: {**real(self), "sagedock_toolkit/__init__.py": changed},
     )
 
-    builds.ensure(engine, own, "cpu", print)
+    told: list[str] = []
+    builds.ensure(engine, own, "cpu", told.append)
 
     look = "import sagedock_toolkit; print(sagedock_toolkit.word)"
     assert docker("run", "--rm", tag, "python", "-c", look) == "changed\n"
     after = engine.client.images.get(tag)
     assert after.id != before.id
-    assert layers(after)[:-2] == layers(before)[:-2]
+    assert not [line for line in told if "venv" in line and "compileall" not in line]
     assert before.id not in {image.id for image in engine.client.images.list()}
-
-
-def layers(image: Any) -> list[str]:
-    return list(image.attrs["RootFS"]["Layers"])
 
 
 def test_an_image_that_cannot_be_built_anew_gets_this_toolkit(
@@ -303,6 +299,9 @@ def test_an_image_that_cannot_be_built_anew_gets_this_toolkit(
 
     assert any("is kept, with this sagedock's toolkit" in line for line in told)
     assert engine.client.images.get(tag).labels["old"] == "1"
+    told.clear()
+    builds.ensure(engine, own, "cpu", told.append)
+    assert told == [], "one try is enough"
 
 
 def test_threads_that_want_an_image_at_once_build_it_once(

@@ -45,7 +45,7 @@ class Gpus:
 
     uuids: tuple[str, ...] = ()
     requests: tuple[DeviceRequest, ...] = ()
-    env: Mapping[str, str] = field(default_factory=lambda: WITHOUT_GPUS)
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Equipment:
@@ -150,7 +150,8 @@ class Equipment:
         use none of the machine's, or when others have them."""
         decided = self.plan(spec.image, spec.instance_type)
         if not decided.gpus:
-            return Gpus()
+            told = {"SAGEDOCK_GPU_TOLD": "1"} if decided.warning and image.is_ours else {}
+            return Gpus(env={**WITHOUT_GPUS, **told, **self._mode(image)})
         found, pool = self._look()
         said = refusal(pool.gpus, image.gpu_architectures, image.name)
         if said:
@@ -162,7 +163,11 @@ class Equipment:
             among=can_use(pool.gpus, image.gpu_architectures),
         )
         requests = device_requests(given, self._engine.facts, found.way)
-        return Gpus(tuple(gpu.uuid for gpu in given), tuple(requests), {})
+        return Gpus(tuple(gpu.uuid for gpu in given), tuple(requests), self._mode(image))
+
+    def _mode(self, image: LocalImage) -> dict[str, str]:
+        """For the toolkit: what a script gets that asks for a GPU on a CPU instance."""
+        return {"SAGEDOCK_GPU": self._policy.gpu} if image.is_ours else {}
 
     def hold_gpus(self, record: Mapping[str, Any]) -> None:
         """What a container has that was started before us."""
