@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.byo import Maker, maker
 from backends.stages import DockerStage, ProcessStage, ScriptedStage, Stage
+from daemons import Daemon, daemon, why_none
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine, EngineUnavailable
 from sagedock.backends.docker.local_images import find_image
@@ -47,6 +49,23 @@ def docker_stage(tmp_path: Path, engine: Engine) -> Iterator[DockerStage]:
     stage.engine = engine
     yield stage
     stage.backend.clean(frozenset())
+
+
+@pytest.fixture(scope="module")
+def mortal(engine: Engine) -> Iterator[Daemon]:
+    """An engine that a test may stop and kill; it has the machine's engine's test image."""
+    if why_none():
+        pytest.skip(why_none())
+    with daemon() as made:
+        made.load(engine, DockerStage.image)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def byo(engine: Engine) -> Iterator[Maker]:
+    """Makes images that are not ours."""
+    with maker(engine) as made:
+        yield made
 
 
 @pytest.fixture(params=["scripted", "process", pytest.param("docker", marks=pytest.mark.docker)])

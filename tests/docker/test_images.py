@@ -360,6 +360,21 @@ def test_images_travel_in_one_file(engine: Engine, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.tar.gz"]
 
 
+def test_a_bundle_of_one_image_leaves_the_others_out(engine: Engine, tmp_path: Path) -> None:
+    tag = builds.ensure(engine, PYTHON, "cpu", print)
+    home = ["--home", str(tmp_path), "save", str(tmp_path / "x.tar")]
+
+    told = subprocess.run(
+        [sys.executable, "-m", "sagedock", "images", *home, "python-cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.split() == [tag]
+
+
 def test_what_cannot_be_saved_or_loaded_is_told(
     engine: Engine, family: Callable[[str], ImageFamily], tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ SDKS = {
 }
 """Pythons that have SageMaker SDK v1 and v2. Read now: a fixture for all tests removes them."""
 
-ELSEWHERE = {"compose"}
+ELSEWHERE = {"compose", "docker"}
 """Pages whose commands need a Docker engine: tests/docker runs them."""
 
 TO_RUN = [

@@ -234,7 +234,7 @@ class Fleet:
         plan = self._plans[variant]()
         try:
             server = ServedModel.start(plan, self._rooms.backend, self._rooms.events)
-        except RunFailedToStart as error:
+        except (ImageNotFound, RunFailedToStart) as error:
             raise FleetFailed(str(error)) from error
         details = {
             "config": self.config.name,

@@ -33,6 +33,7 @@ given up."""
 _GIB = 1024**3
 _KILLED = 137
 _END_SECONDS = 5.0
+_MOST_REFUSALS = 5
 _SHUTDOWN_SECONDS = 15.0
 
 _ENGINE_STOPPED = "the Docker engine was stopped while it ran, and ended it"
@@ -104,26 +105,34 @@ class DockerRun:
     def lines(self, after: str | None = None) -> Iterator[LogLine]:
         """A stream that ends says nothing by itself (it also does when the engine is stopped, and
         before the last line): read on until one was asked for after the end."""
-        position = Position.parse(after)
+        assembly, refusals = LineAssembly(Position.parse(after)), 0
         while True:
             is_last = self._ended.is_set() or self._gone.is_set()
-            assembly = LineAssembly(position)
+            before, assembly = assembly, LineAssembly(assembly.position)
             try:
-                for record in self._records(position.since, follow=not is_last):
+                for record in self._records(assembly.position.since, follow=not is_last):
                     yield from assembly.feed(record)
                 if is_last:
                     yield from assembly.rest()
                     return
-                # The container's end is known a moment after that of its log.
-                self._ended.wait(_END_SECONDS)
             except NotFound:
-                self._gone.set()
-            except (APIError, requests.exceptions.RequestException, OSError) as error:
+                # It was removed, by whomever: there is no more than what came before.
+                yield from before.rest()
+                return
+            except (APIError, requests.exceptions.HTTPError) as error:
+                log.debug("the engine does not give the log of %s: %s", self.name, error)
+                refusals += 1
+                if is_last or refusals > _MOST_REFUSALS:
+                    log.warning("The log of %s cannot be read to its end: %s", self.name, error)
+                    return
+            except (requests.exceptions.RequestException, OSError) as error:
                 log.debug("the log of %s broke off: %s", self.name, error)
                 if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS) and is_last:
                     log.warning("The last lines of %s are lost with its engine", self.name)
                     return
-            position = assembly.position
+                continue
+            # The container's end is known a moment after that of its log.
+            self._ended.wait(_END_SECONDS)
 
     def _records(self, since: str | None, follow: bool) -> Iterator[Record]:
         """docker-py's own `logs` would round `since` to a float, and give no frames."""

@@ -1,0 +1,252 @@
+"""The engine is stopped, killed, and comes back, while runs are on it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.stages import DockerStage
+from daemons import Daemon
+from sagedock.backends.base import Run
+from sagedock.backends.docker.backend import DockerBackend
+from sagedock.backends.docker.engine import Engine
+
+pytestmark = pytest.mark.docker
+
+STOPPED = "the Docker engine was stopped while it ran, and ended it"
+COUNTS = """
+number = 0
+while not os.path.exists(ml + '/go'):
+    print(number, flush=True)
+    number += 1
+    time.sleep(0.01)
+print('over', number, flush=True)
+"""
+
+
+@pytest.fixture
+def stage(mortal: Daemon, tmp_path: Path) -> Iterator[DockerStage]:
+    """On an engine that ends its containers when it is stopped."""
+    yield from staged(mortal, tmp_path, live_restore=False)
+
+
+@pytest.fixture
+def patient_stage(mortal: Daemon, tmp_path: Path) -> Iterator[DockerStage]:
+    """On an engine that leaves its containers running when it is stopped."""
+    yield from staged(mortal, tmp_path, live_restore=True)
+
+
+def staged(mortal: Daemon, folder: Path, live_restore: bool) -> Iterator[DockerStage]:
+    mortal.stop()
+    mortal.start(**{"live-restore": live_restore})
+    engine = Engine.connect(f"unix://{mortal.socket}")
+    stage = DockerStage(folder, DockerBackend(engine, folder))
+    stage.engine = engine
+    yield stage
+    stage.backend.clean(frozenset())
+    engine.close()
+
+
+def restart(mortal: Daemon, number: signal.Signals = signal.SIGTERM) -> None:
+    mortal.stop(number)
+    mortal.start()
+
+
+class Reader:
+    """Reads a run's lines in a thread of its own, from now on."""
+
+    def __init__(self, run: Run) -> None:
+        self.said: list[str] = []
+        self._first = threading.Event()
+        self._thread = threading.Thread(target=self._read, args=(run,), daemon=True)
+        self._thread.start()
+        assert self._first.wait(30)
+
+    def _read(self, run: Run) -> None:
+        for line in run.lines():
+            self.said.append(line.text)
+            self._first.set()
+
+    def all(self) -> list[str]:
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "the lines have an end"
+        return self.said
+
+
+def assert_counted(said: list[str]) -> None:
+    """Every number once, in order."""
+    numbers = [line for line in said if not line.startswith("over")]
+    assert numbers == [str(number) for number in range(len(numbers))]
+
+
+# --- it ends what it runs ----------------------------------------------------------------------
+
+DIES = "pass"
+SAVES = "signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), os._exit(0)))"
+FAILS = "signal.signal(signal.SIGTERM, lambda *_: (print('failed', flush=True), os._exit(1)))"
+
+
+@pytest.mark.parametrize("answer", [DIES, SAVES, FAILS], ids=["dies", "saves", "fails"])
+def test_a_run_that_the_engine_ended_with_itself_is_lost_and_told_so(
+    mortal: Daemon, stage: DockerStage, answer: str
+) -> None:
+    run = stage.start(stage.play().does(answer).does(COUNTS))
+    reader = Reader(run)
+    restart(mortal)
+    assert run.wait(60) is None
+    assert run.lost
+    assert run.remark == STOPPED
+    assert_counted([line for line in reader.all() if line not in ("saved", "failed")])
+
+
+@pytest.mark.slow
+def test_a_run_that_ignored_the_engine_s_end_and_was_killed_is_lost_too(
+    mortal: Daemon, stage: DockerStage
+) -> None:
+    run = stage.start(stage.play().ignores_sigterm().does(COUNTS))
+    reader = Reader(run)
+    restart(mortal)
+    assert run.wait(60) is None
+    assert run.remark == STOPPED
+    assert_counted(reader.all())
+
+
+def test_a_run_whose_engine_was_killed_is_ended_when_it_is_back_and_lost(
+    mortal: Daemon, stage: DockerStage
+) -> None:
+    run = stage.start(stage.play().does(COUNTS))
+    reader = Reader(run)
+    restart(mortal, signal.SIGKILL)
+    assert run.wait(60) is None
+    assert run.remark == STOPPED
+    assert_counted(reader.all())
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+def test_what_ended_before_the_engine_did_keeps_its_own_code(
+    mortal: Daemon, stage: DockerStage, code: int
+) -> None:
+    run = stage.start(stage.play().prints("said").exits(code))
+    assert run.wait(60) == code
+    restart(mortal)
+    assert (run.wait(0), run.lost, run.remark) == (code, False, "")
+    assert [line.text for line in run.lines()] == ["said"]
+    found = DockerBackend(stage.engine, stage.folder).find(run.id)
+    assert found is not None
+    assert found.wait(60) == code
+    run.close()
+
+
+def test_an_engine_that_stays_away_loses_its_runs(
+    mortal: Daemon, stage: DockerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagedock.backends.docker.runs.ENGINE_PATIENCE_SECONDS", 1.0)
+    run = stage.start(stage.play().does(COUNTS))
+    reader = Reader(run)
+    mortal.stop(signal.SIGKILL)
+    try:
+        assert run.wait(60) is None
+        assert run.lost
+        assert "went away while it ran, and did not come back within 1 s" in run.remark
+        assert_counted(reader.all())
+    finally:
+        mortal.start()
+
+
+def test_a_run_begun_after_the_engine_is_back_is_as_any(
+    mortal: Daemon, stage: DockerStage
+) -> None:
+    restart(mortal)
+    run = stage.start(stage.play().prints("fresh").exits(3))
+    assert [line.text for line in run.lines()] == ["fresh"]
+    assert run.wait(60) == 3
+
+
+def test_a_start_waits_for_an_engine_that_is_on_its_way(
+    mortal: Daemon, stage: DockerStage
+) -> None:
+    spec = stage.spec(stage.play().prints("late").exits(0))
+    stage.backend.check(spec.image)
+    mortal.stop()
+    starting = threading.Timer(0.5, mortal.start)
+    starting.start()
+    run = stage.backend.start(spec)
+    starting.join()
+    assert [line.text for line in run.lines()] == ["late"]
+
+
+# --- it leaves them running --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_outlives_the_engine_goes_on_and_its_log_is_whole(
+    mortal: Daemon, patient_stage: DockerStage, number: signal.Signals
+) -> None:
+    play = patient_stage.play().does(COUNTS).exits(4)
+    run = patient_stage.start(play)
+    reader = Reader(run)
+    restart(mortal, number)
+    assert run.wait(0.2) is None
+    assert not run.lost
+    play.goes_on()
+    assert run.wait(60) == 4
+    assert run.remark == ""
+    said = reader.all()
+    assert_counted(said)
+    assert said[-1] == f"over {len(said) - 1}"
+
+
+@pytest.mark.parametrize("code", [1, 137])
+def test_a_code_of_its_own_after_the_engine_is_back_is_its_own(
+    mortal: Daemon, patient_stage: DockerStage, code: int
+) -> None:
+    play = patient_stage.play().does(COUNTS).exits(code)
+    run = patient_stage.start(play)
+    Reader(run)
+    restart(mortal)
+    assert run.wait(3) is None
+    play.goes_on()
+    assert (run.wait(60), run.remark, run.lost) == (code, "", False)
+
+
+def test_a_stop_is_carried_out_when_the_engine_is_back(
+    mortal: Daemon, patient_stage: DockerStage
+) -> None:
+    run = patient_stage.start(patient_stage.play().does(COUNTS))
+    reader = Reader(run)
+    mortal.stop()
+    starting = threading.Timer(0.5, mortal.start)
+    starting.start()
+    run.stop(grace_seconds=30)
+    starting.join()
+    assert (run.wait(0), run.lost, run.remark) == (143, False, "")
+    assert_counted(reader.all())
+
+
+def test_closing_is_carried_out_when_the_engine_is_back(
+    mortal: Daemon, patient_stage: DockerStage
+) -> None:
+    run = patient_stage.start(patient_stage.play().does(COUNTS))
+    Reader(run)
+    mortal.stop()
+    starting = threading.Timer(0.5, mortal.start)
+    starting.start()
+    run.close()
+    starting.join()
+    assert patient_stage.engine.client.containers.list(all=True) == []
+
+
+def test_the_address_of_a_server_is_asked_for_again(
+    mortal: Daemon, patient_stage: DockerStage
+) -> None:
+    run = patient_stage.start(patient_stage.play().does(COUNTS), ports=(8080,))
+    before = run.address(8080)
+    mortal.stop()
+    starting = threading.Timer(0.5, mortal.start)
+    starting.start()
+    assert run.address(8080) == before
+    starting.join()
