@@ -146,10 +146,9 @@ def test_the_group_of_the_engine_s_socket_is_the_container_s(compose: Project, k
 
 def test_a_wrong_group_is_refused_with_the_right_one(compose: Project) -> None:
     group = os.stat("/var/run/docker.sock").st_gid
+    home = ("-e", "SAGEDOCK_HOME=/tmp/home")  # that of the project is in use
 
     with pytest.raises(AssertionError, match=f"Say DOCKER_GID={group} in .env"):
-        # In a home of its own: the one of the project is in use.
-        home = ("-e", "SAGEDOCK_HOME=/tmp/home")
         compose("run", "--rm", "-T", "--no-deps", *home, "sagedock", DOCKER_GID="4242")
 
 
