@@ -96,11 +96,9 @@ def family(engine: Engine, tmp_path: Path) -> Iterator[Callable[[str], ImageFami
 
     yield make
     for one in made:
-        subprocess.run(
-            ["docker", "image", "rm", "--force", one.engine_tag("cpu")],
-            capture_output=True,
-            check=False,
-        )
+        for image in engine.client.images.list(one.alias):
+            for tag in image.tags:
+                engine.client.images.remove(tag, force=True)
 
 
 def docker(*words: str) -> str:
