@@ -28,6 +28,8 @@ KEYS = {
 }
 MOST_BYTES = 250_000_000
 IMAGE = "sagedock/python"
+TESTS_ALL = bool(os.environ.get("SAGEDOCK_TEST_ALL"))
+"""Read now: a fixture for all tests removes it."""
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("compose")]
 
@@ -142,6 +144,20 @@ def test_the_group_of_the_engine_s_socket_is_the_container_s(compose: Project, k
     assert group in said.partition("groups=")[2].replace("(", ",").split(",")
 
 
+def test_a_wrong_group_is_refused_with_the_right_one(compose: Project) -> None:
+    group = os.stat("/var/run/docker.sock").st_gid
+    home = ("-e", "SAGEDOCK_HOME=/tmp/home")  # that of the project is in use
+
+    with pytest.raises(AssertionError, match=f"Say DOCKER_GID={group} in .env"):
+        compose("run", "--rm", "-T", "--no-deps", *home, "sagedock", DOCKER_GID="4242")
+
+
+def test_what_the_image_leaves_out_is_missed_in_a_sentence(compose: Project) -> None:
+    for words in (("invoke", "endpoint", "file"), ("images", "build", "--backend", "process")):
+        with pytest.raises(AssertionError, match=r"sagedock: .*(NumPy|uv)"):
+            compose("exec", "-T", "sagedock", "sagedock", *words)
+
+
 def test_a_script_is_trained_and_served_beside_the_emulator(traveller: Traveller) -> None:
     request = traveller.request("beside")
     request["AlgorithmSpecification"]["TrainingImage"] = IMAGE
@@ -211,7 +227,7 @@ def test_down_leaves_nothing_of_a_job_and_an_endpoint() -> None:
     assert told("docker", "network", "ls", "-q", "--filter", f"label={HOME}={label}") == ""
 
 
-@pytest.mark.skipif(not os.environ.get("SAGEDOCK_TEST_ALL"), reason="builds JupyterLab's image")
+@pytest.mark.skipif(not TESTS_ALL, reason="builds JupyterLab's image")
 def test_the_commands_of_the_page_run_in_their_order(tmp_path: Path) -> None:
     project = Project()
     left_out = {"docker compose --profile gpu up gpu": "needs a GPU"}
@@ -230,9 +246,8 @@ def test_the_commands_of_the_page_run_in_their_order(tmp_path: Path) -> None:
         project.down()
 
 
+@pytest.mark.skipif(not TESTS_ALL, reason="trains for a minute, and builds JupyterLab's image")
 def test_the_notebook_runs_as_it_is(compose: Project) -> None:
-    if not os.environ.get("SAGEDOCK_TEST_ALL"):
-        pytest.skip("trains for a minute, and builds JupyterLab's image")
     compose("--profile", "notebook", "up", "--detach", "--wait")
 
     run = ("start-notebook", "jupyter", "nbconvert", "--to", "markdown", "--stdout", "--execute")

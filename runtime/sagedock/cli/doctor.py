@@ -201,16 +201,19 @@ def _in_container() -> bool:
 
 def _frameworks(settings: Settings) -> Iterator[Finding]:
     assert settings.frameworks is not None
+    if settings.backend == "docker":
+        return  # which builds no environments, and whose own image has no uv
+    frameworks = Frameworks(settings.frameworks)
     try:
-        frameworks = Frameworks(settings.frameworks)
+        uv = frameworks.uv
     except SagedockError as error:
         yield Finding("uv", "bad", str(error), "Install it: pip install uv")
         return
-    yield Finding("uv", "ok", str(frameworks.uv))
+    yield Finding("uv", "ok", str(uv))
     versions = [
         version
         for version in ("3.11", "3.10", "3.9", "3.8", "3.12")
-        if find_interpreter(version, frameworks.uv)
+        if find_interpreter(version, uv)
     ]
     if versions:
         yield Finding("interpreters", "ok", f"Python {', '.join(versions)} can run MXNet 1.9.1")

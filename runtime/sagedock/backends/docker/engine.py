@@ -151,6 +151,14 @@ def _why_not(address: str, error: Exception) -> str:
     said = str(error)
     if "Permission denied" in said or "PermissionError" in said:
         group = _group_of(address)
+        if os.path.exists("/.dockerenv"):
+            number = Path(address.removeprefix("unix://")).stat().st_gid
+            return (
+                f"The Docker engine at {address} is there, but this container may not use it: it "
+                f"is not in the socket's group. Say DOCKER_GID={number} in .env beside "
+                f"docker-compose.yml, or nothing; without compose, `docker run --group-add "
+                f"{number}`."
+            )
         return (
             f"The Docker engine at {address} is there, but this user may not use it: the socket "
             f"belongs to the group {group}. Add yourself (`sudo usermod -aG {group} $USER`, then "
