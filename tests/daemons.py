@@ -70,8 +70,10 @@ class Daemon:
         ):
             subprocess.run(command, check=True)
         self._containerd = self._begin(
-            ["containerd", "--root", self.folder / "containerd-data"]
-            + ["--state", self.folder / "containerd", "--address", self._containerd_socket]
+            [
+                *("containerd", "--root", self.folder / "containerd-data"),
+                *("--state", self.folder / "containerd", "--address", self._containerd_socket),
+            ]
         )
         _until(self._containerd_socket.exists, self._containerd, self.folder / "log")
 
@@ -153,7 +155,7 @@ class Daemon:
         enter = ["nsenter", f"--net=/run/netns/{self._namespace}"]
         if self._hidden is None:
             return enter
-        hide = f"mount -t tmpfs -o size=1m none {self._hidden} && exec \"$@\""
+        hide = f'mount -t tmpfs -o size=1m none {self._hidden} && exec "$@"'
         return [*enter, "unshare", "--mount", "sh", "-c", hide, "sh"]
 
     def _begin(self, words: list[Any], prelude: list[str] | None = None) -> subprocess.Popen[bytes]:

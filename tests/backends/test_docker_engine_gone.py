@@ -141,10 +141,8 @@ def test_what_ended_before_the_engine_did_keeps_its_own_code(
     run.close()
 
 
-def test_an_engine_that_stays_away_loses_its_runs(
-    mortal: Daemon, stage: DockerStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sagedock.backends.docker.runs.ENGINE_PATIENCE_SECONDS", 1.0)
+def test_an_engine_that_stays_away_loses_its_runs(mortal: Daemon, stage: DockerStage) -> None:
+    stage.engine.patience_seconds = 1.0
     run = stage.start(stage.play().does(COUNTS))
     reader = Reader(run)
     mortal.stop(signal.SIGKILL)
@@ -157,18 +155,14 @@ def test_an_engine_that_stays_away_loses_its_runs(
         mortal.start()
 
 
-def test_a_run_begun_after_the_engine_is_back_is_as_any(
-    mortal: Daemon, stage: DockerStage
-) -> None:
+def test_a_run_begun_after_the_engine_is_back_is_as_any(mortal: Daemon, stage: DockerStage) -> None:
     restart(mortal)
     run = stage.start(stage.play().prints("fresh").exits(3))
     assert [line.text for line in run.lines()] == ["fresh"]
     assert run.wait(60) == 3
 
 
-def test_a_start_waits_for_an_engine_that_is_on_its_way(
-    mortal: Daemon, stage: DockerStage
-) -> None:
+def test_a_start_waits_for_an_engine_that_is_on_its_way(mortal: Daemon, stage: DockerStage) -> None:
     spec = stage.spec(stage.play().prints("late").exits(0))
     stage.backend.check(spec.image)
     mortal.stop()
