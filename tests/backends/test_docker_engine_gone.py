@@ -103,6 +103,20 @@ def test_a_run_that_the_engine_ended_with_itself_is_lost_and_told_so(
     assert_counted([line for line in reader.all() if line not in ("saved", "failed")])
 
 
+@pytest.mark.parametrize("answer", [DIES, SAVES], ids=["dies", "saves"])
+def test_it_is_told_so_too_where_a_service_manager_holds_the_socket(
+    mortal: Daemon, tmp_path: Path, answer: str
+) -> None:
+    mortal.hold_socket()
+    for stage in staged(mortal, tmp_path, live_restore=False):
+        run = stage.start(stage.play().does(answer).does(COUNTS))
+        reader = Reader(run)
+        restart(mortal)
+        assert (run.wait(60), run.remark) == (None, STOPPED)
+        assert_counted([line for line in reader.all() if line != "saved"])
+    mortal.let_go_of_socket()
+
+
 @pytest.mark.slow
 def test_a_run_that_ignored_the_engine_s_end_and_was_killed_is_lost_too(
     mortal: Daemon, stage: DockerStage

@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 from docker.errors import APIError, NotFound
+from urllib3.exceptions import HTTPError
 
 from sagedock.backends.base import LogLine
 from sagedock.backends.docker import labels
@@ -143,7 +144,11 @@ class DockerRun:
             if answer.status_code == requests.codes.not_found:
                 raise NotFound(answer.text)
             answer.raise_for_status()
-            yield from records(answer.raw.read)
+            try:
+                yield from records(answer.raw.read)
+            except HTTPError as error:
+                # Below requests, which would have given it this name.
+                raise requests.exceptions.ChunkedEncodingError(error) from error
 
     # --- the end --------------------------------------------------------------------------------
 
