@@ -14,7 +14,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,12 @@ __all__ = ["Daemon", "daemon", "why_none"]
 PORT = 2375
 _NUMBERS = itertools.count(os.getpid() % 200 * 20)
 _SECONDS = 60
+_GIVE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Daemon:
@@ -49,6 +57,7 @@ class Daemon:
         self.remote = f"tcp://{self.host}:{PORT}"
         self._dockerd: subprocess.Popen[bytes] | None = None
         self._containerd: subprocess.Popen[bytes] | None = None
+        self._held: socket.socket | None = None
         self._log: IO[bytes] = (folder / "log").open("wb")
         self.engine: Engine
 
@@ -70,8 +79,10 @@ class Daemon:
         ):
             subprocess.run(command, check=True)
         self._containerd = self._begin(
-            ["containerd", "--root", self.folder / "containerd-data"]
-            + ["--state", self.folder / "containerd", "--address", self._containerd_socket]
+            [
+                *("containerd", "--root", self.folder / "containerd-data"),
+                *("--state", self.folder / "containerd", "--address", self._containerd_socket),
+            ]
         )
         _until(self._containerd_socket.exists, self._containerd, self.folder / "log")
 
@@ -79,12 +90,16 @@ class Daemon:
         """Returns when it answers."""
         self._configuration |= changes
         (self.folder / "pid").unlink(missing_ok=True)
-        self.socket.unlink(missing_ok=True)
+        if self._held is None:
+            self.socket.unlink(missing_ok=True)
         wanted = {
             "data-root": str(self.folder / "data"),
             "exec-root": str(self.folder / "exec"),
             "pidfile": str(self.folder / "pid"),
-            "hosts": [f"unix://{self.socket}", f"tcp://{self.host}:{PORT}"],
+            "hosts": [
+                f"unix://{self.socket}" if self._held is None else "fd://",
+                f"tcp://{self.host}:{PORT}",
+            ],
             "tls": False,  # said aloud, or the engine waits for somebody to be warned
             "containerd": str(self._containerd_socket),
             **self._configuration,
@@ -96,6 +111,20 @@ class Daemon:
         _until(self._answers, self._dockerd, self.folder / "log")
         self.engine = Engine.connect(f"unix://{self.socket}")
         return self.engine
+
+    def hold_socket(self) -> None:
+        """From the next start on: the socket is ours, as it is systemd's on most machines, and the
+        engine is given it. While there is no engine a request waits there for the next."""
+        self.socket.unlink(missing_ok=True)
+        self._held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._held.bind(str(self.socket))
+        self._held.listen(64)
+
+    def let_go_of_socket(self) -> None:
+        """Undoes that."""
+        assert self._held is not None
+        self._held.close()
+        self._held = None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Returns when the engine's process is gone; what it does to containers on its way is the
@@ -153,12 +182,15 @@ class Daemon:
         enter = ["nsenter", f"--net=/run/netns/{self._namespace}"]
         if self._hidden is None:
             return enter
-        hide = f"mount -t tmpfs -o size=1m none {self._hidden} && exec \"$@\""
+        hide = f'mount -t tmpfs -o size=1m none {self._hidden} && exec "$@"'
         return [*enter, "unshare", "--mount", "sh", "-c", hide, "sh"]
 
     def _begin(self, words: list[Any], prelude: list[str] | None = None) -> subprocess.Popen[bytes]:
+        held = () if self._held is None or prelude is None else (self._held.fileno(),)
+        give = [sys.executable, "-c", _GIVE, *map(str, held)] if held else []
         return subprocess.Popen(
-            [*(prelude or ()), *map(str, words)],
+            [*give, *(prelude or ()), *map(str, words)],
+            pass_fds=held,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

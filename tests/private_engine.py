@@ -200,7 +200,7 @@ def _connected(folder: Path, daemon: subprocess.Popen[bytes]) -> Engine:
             raise AssertionError((folder / "log").read_text()[-2000:])
         time.sleep(0.05)
     engine = Engine.connect(_address(folder))
-    assert engine.wait_until_back(60), (folder / "log").read_text()[-2000:]
+    assert engine.wait_until_back(), (folder / "log").read_text()[-2000:]
     return engine
 
 

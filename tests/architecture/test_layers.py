@@ -54,6 +54,7 @@ DOORS: dict[str, set[str]] = {
     "cryptography": {"server/certificates.py"},
     "docker": {"backends/docker"},
     "requests": {"backends/docker"},
+    "urllib3": {"backends/docker"},
     "pynvml": {"backends/gpus.py"},
     "pydantic": {"settings.py"},
     "uv": {"backends"},

@@ -103,6 +103,20 @@ def test_a_run_that_the_engine_ended_with_itself_is_lost_and_told_so(
     assert_counted([line for line in reader.all() if line not in ("saved", "failed")])
 
 
+@pytest.mark.parametrize("answer", [DIES, SAVES], ids=["dies", "saves"])
+def test_it_is_told_so_too_where_a_service_manager_holds_the_socket(
+    mortal: Daemon, tmp_path: Path, answer: str
+) -> None:
+    mortal.hold_socket()
+    for stage in staged(mortal, tmp_path, live_restore=False):
+        run = stage.start(stage.play().does(answer).does(COUNTS))
+        reader = Reader(run)
+        restart(mortal)
+        assert (run.wait(60), run.remark) == (None, STOPPED)
+        assert_counted([line for line in reader.all() if line != "saved"])
+    mortal.let_go_of_socket()
+
+
 @pytest.mark.slow
 def test_a_run_that_ignored_the_engine_s_end_and_was_killed_is_lost_too(
     mortal: Daemon, stage: DockerStage
@@ -141,10 +155,8 @@ def test_what_ended_before_the_engine_did_keeps_its_own_code(
     run.close()
 
 
-def test_an_engine_that_stays_away_loses_its_runs(
-    mortal: Daemon, stage: DockerStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sagedock.backends.docker.runs.ENGINE_PATIENCE_SECONDS", 1.0)
+def test_an_engine_that_stays_away_loses_its_runs(mortal: Daemon, stage: DockerStage) -> None:
+    stage.engine.patience_seconds = 1.0
     run = stage.start(stage.play().does(COUNTS))
     reader = Reader(run)
     mortal.stop(signal.SIGKILL)
@@ -157,18 +169,14 @@ def test_an_engine_that_stays_away_loses_its_runs(
         mortal.start()
 
 
-def test_a_run_begun_after_the_engine_is_back_is_as_any(
-    mortal: Daemon, stage: DockerStage
-) -> None:
+def test_a_run_begun_after_the_engine_is_back_is_as_any(mortal: Daemon, stage: DockerStage) -> None:
     restart(mortal)
     run = stage.start(stage.play().prints("fresh").exits(3))
     assert [line.text for line in run.lines()] == ["fresh"]
     assert run.wait(60) == 3
 
 
-def test_a_start_waits_for_an_engine_that_is_on_its_way(
-    mortal: Daemon, stage: DockerStage
-) -> None:
+def test_a_start_waits_for_an_engine_that_is_on_its_way(mortal: Daemon, stage: DockerStage) -> None:
     spec = stage.spec(stage.play().prints("late").exits(0))
     stage.backend.check(spec.image)
     mortal.stop()

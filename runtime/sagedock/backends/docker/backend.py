@@ -10,7 +10,6 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,8 +28,8 @@ from sagedock.backends.docker.files import copy_in, copy_out, has_foreign_files
 from sagedock.backends.docker.local_images import LocalImage
 from sagedock.backends.docker.networks import JobNetworks
 from sagedock.backends.docker.programs import check_program
-from sagedock.backends.docker.refusals import refused
-from sagedock.backends.docker.runs import ENGINE_PATIENCE_SECONDS, PREFIX, DockerRun
+from sagedock.backends.docker.refusals import raise_refusal
+from sagedock.backends.docker.runs import PREFIX, DockerRun
 from sagedock.backends.docker.surroundings import (
     NoSight,
     Sight,
@@ -64,6 +63,9 @@ class _Begun:
         try:
             # Over a unix socket docker-py gives a SocketIO around the socket that can send.
             getattr(self.gate, "_sock", self.gate).sendall(b"go\n")
+        except OSError as error:
+            # Its other end is the engine, which went away.
+            raise requests.exceptions.ConnectionError(error) from error
         finally:
             self.gate.close()
 
@@ -161,8 +163,21 @@ class DockerBackend:
     def start(self, spec: RunSpec) -> Run:
         with self._lock:
             future = self._ahead.pop(spec.name, None)
-        begun = future.result() if future is not None else self._begin(spec, False)
-        image = begun.place.image
+        if future is not None:
+            begun = future.result()
+            try:
+                return self._go_on(spec, begun)
+            except GONE as error:
+                log.info("%s is started once more: the engine went away (%s)", spec.name, error)
+        try:
+            return self._engine.patiently(lambda: self._go_on(spec, self._begin(spec, False)))
+        except GONE as error:
+            raise RunFailedToStart(
+                f"The Docker engine went away, and is not back: {explanation(error)}."
+            ) from error
+
+    def _go_on(self, spec: RunSpec, begun: _Begun) -> Run:
+        """From a container to a run. Raises RunFailedToStart, or one of GONE, with nothing left."""
         try:
             if begun.place.copied:
                 copy_in(self._engine, begun.container, begun.place.copied, begun.place.user)
@@ -175,14 +190,13 @@ class DockerBackend:
             self._undo(begun.container, begun.place.network, spec.name)
             if begun.place.raises_limits and self._may_not_raise_limits(error):
                 return self.start(spec)
-            if isinstance(error, (DockerException, requests.exceptions.RequestException, OSError)):
-                raise refused(error, spec, image) from error
+            raise_refusal(error, spec, begun.place.image)
             raise
         return self._run(record)
 
     def _begin(self, spec: RunSpec, has_gate: bool) -> _Begun:
-        """Create the container, and with a gate start it. Raises RunFailedToStart and
-        ImageNotFound."""
+        """Create the container, and with a gate start it. Raises RunFailedToStart, ImageNotFound,
+        or one of GONE, with nothing left."""
         image = self._image(spec)
         client = self._engine.client
         gpus = self._equipment.take_gpus(spec, image)
@@ -191,9 +205,7 @@ class DockerBackend:
         try:
             network = self._networks.join(spec)
             place = self._place(spec, image, network, gpus, has_gate)
-            options = create_options(spec, place)
-            made = self._engine_willing(lambda: client.containers.create(**options))
-            container = str(made.id)
+            container = str(client.containers.create(**create_options(spec, place)).id)
             if not has_gate:
                 self._look_at_program(container, image, spec)
                 return _Begun(container, place)
@@ -204,8 +216,7 @@ class DockerBackend:
             self._undo(container, network, spec.name)
             if asked_for_limits and self._may_not_raise_limits(error):
                 return self._begin(spec, has_gate)
-            if isinstance(error, (DockerException, requests.exceptions.RequestException)):
-                raise refused(error, spec, image) from error
+            raise_refusal(error, spec, image)
             raise
 
     def _undo(self, container: str, network: str | None, name: str) -> None:
@@ -238,16 +249,6 @@ class DockerBackend:
         log.info("This engine may not raise limits: runs have its own (ulimit -n, -l)")
         self._raises_limits = False
         return True
-
-    def _engine_willing(self, ask: Callable[[], Any]) -> Any:
-        """An engine that is being restarted is waited for: a server that ended with it comes up
-        again by this."""
-        try:
-            return ask()
-        except GONE:
-            if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS):
-                raise
-            return ask()
 
     def _place(
         self, spec: RunSpec, image: LocalImage, network: str | None, gpus: Gpus, has_gate: bool
@@ -366,11 +367,12 @@ class DockerBackend:
             self._networks.leave(network, name)
 
     def _remove(self, container: str) -> None:
+        remove = self._engine.client.api.remove_container
         try:
-            self._engine.client.api.remove_container(container, v=True, force=True)
+            self._engine.patiently(lambda: remove(container, v=True, force=True))
         except NotFound:
             return
-        except APIError as error:
+        except (APIError, *GONE) as error:
             log.warning("The container %s stays: %s", container[:12], explanation(error))
 
     # --- a run's files ----------------------------------------------------------------------------

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import grp
+import json
 import logging
 import os
 import platform
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 import requests
@@ -20,8 +24,13 @@ from docker.errors import APIError, DockerException
 from sagedock.errors import StartupError
 
 log = logging.getLogger("sagedock.docker")
+T = TypeVar("T")
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+PATIENCE_SECONDS = 120.0
+"""How long an engine that went away may take to come back (20 s were seen) before what it ran is
+given up."""
+
 _CONNECT_SECONDS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
@@ -55,12 +64,40 @@ class EngineFacts:
         return f"{name} {self.version} on {self.operating_system} ({self.architecture})"
 
 
+class Witness:
+    """Sees the engine's process end, by a connection on which nothing ever comes.
+
+    A new connection tells less: where a service manager holds the socket, one made while the engine
+    is restarted is answered by the next engine.
+    """
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        api = client.api
+        nothing = json.dumps({"label": ["sagedock.nothing-has-this-label"]})
+        address = f"{api.base_url}/v{api.api_version}/events"
+        self._answer = api.get(address, params={"filters": nothing}, stream=True, timeout=None)
+        self._over = threading.Event()
+        threading.Thread(target=self._listen, name="engine-witness", daemon=True).start()
+
+    @property
+    def saw_the_end(self) -> bool:
+        return self._over.is_set()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(Exception):
+            self._answer.raw.read(1)
+        self._over.set()
+
+
 class Engine:
     """One engine. `client` has no read time-out, since waits and stops take as long as they take;
     every thread may use it."""
 
     def __init__(self, client: docker.DockerClient, address: str) -> None:
         self.client, self.address = client, address
+        self.patience_seconds = PATIENCE_SECONDS
+        self._lock = threading.Lock()
+        self._witness: Witness | None = None
 
     @classmethod
     def connect(cls, address: str | None = None) -> Engine:
@@ -98,21 +135,44 @@ class Engine:
         return not self.address.startswith(("unix://", "npipe://"))
 
     def answers(self) -> bool:
-        """Whether the engine is there now."""
+        """Whether the engine is there now, and stays: asked by a new connection, for one that is
+        being stopped still serves those that it has."""
         try:
-            return bool(self.client.ping())
+            quick = _client(self.address, _CONNECT_SECONDS, self.client.api.api_version)
+            try:
+                return bool(quick.ping())
+            finally:
+                quick.close()
         except (DockerException, requests.exceptions.RequestException):
             return False
 
-    def wait_until_back(self, seconds: float) -> bool:
-        """After it went away (a restart, an upgrade): whether it answers within `seconds`."""
-        end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    def witness(self) -> Witness:
+        """One that has seen no end yet. Raises as every request does."""
+        with self._lock:
+            if self._witness is None or self._witness.saw_the_end:
+                self._witness = Witness(self.client)
+            return self._witness
+
+    def wait_until_back(self) -> bool:
+        """After it went away (a restart, an upgrade): whether it answers within our patience."""
+        end, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE
         while not self.answers():
             if time.monotonic() + pause > end:
                 return False
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
         return True
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives, which is asked again after the engine was away. Raises what the engine
+        refuses, and one of GONE when it does not come back."""
+        end = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return ask()
+            except GONE:
+                if time.monotonic() > end or not self.wait_until_back():
+                    raise
 
     def close(self) -> None:
         self.client.close()

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import requests
+from docker.errors import DockerException
+
 from sagedock.backends.base import RunSpec
-from sagedock.backends.docker.engine import explanation
+from sagedock.backends.docker.engine import GONE, explanation
 from sagedock.backends.docker.gpu_request import why_not
 from sagedock.backends.docker.local_images import LocalImage
 from sagedock.errors import RunFailedToStart
 
+_REFUSALS = (DockerException, requests.exceptions.RequestException, OSError)
 
-def refused(error: Exception, spec: RunSpec, image: LocalImage) -> RunFailedToStart:
-    """The engine's words, and what to do. It says at the start that a program is missing or cannot
-    be executed; the kernel's own refusals (a wrong interpreter, another architecture) come as
-    output and exit code 1 of a run (observed: engines 20.10 and 26.1)."""
+
+def raise_refusal(error: BaseException, spec: RunSpec, image: LocalImage) -> None:
+    """Raises RunFailedToStart for what the engine refuses, with its words, and what to do; returns
+    for what is no refusal: our own faults, and an engine that went away. It says at the start that
+    a program is missing or cannot be executed; the kernel's own refusals (a wrong interpreter,
+    another architecture) come as output and exit code 1 of a run (observed: engines 20.10 and
+    26.1)."""
+    if isinstance(error, GONE) or not isinstance(error, _REFUSALS):
+        return
     said = explanation(error)
     program = (spec.entrypoint or image.entrypoint or spec.arguments or spec.command)[0]
-    return RunFailedToStart(
+    raise RunFailedToStart(
         f"The container could not be started: {_sentence(said, program, image)}"
-    )
+    ) from error
 
 
 def _sentence(said: str, program: str, image: LocalImage) -> str:

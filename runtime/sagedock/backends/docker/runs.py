@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import threading
@@ -14,10 +13,11 @@ from typing import Any
 
 import requests
 from docker.errors import APIError, NotFound
+from urllib3.exceptions import HTTPError
 
 from sagedock.backends.base import LogLine
 from sagedock.backends.docker import labels
-from sagedock.backends.docker.engine import GONE, Engine, explanation
+from sagedock.backends.docker.engine import GONE, Engine, Witness, explanation
 from sagedock.backends.docker.log_records import LineAssembly, Position, Record, records
 from sagedock.backends.docker.relay import Relay
 from sagedock.backends.docker.surroundings import LOOPBACK, Neighbourhood
@@ -26,10 +26,6 @@ from sagedock.errors import RunFailedToStart
 log = logging.getLogger("sagedock.docker")
 
 PREFIX = "docker;"
-ENGINE_PATIENCE_SECONDS = 120.0
-"""How long an engine that went away may take to come back (20 s were seen) before what it ran is
-given up."""
-
 _GIB = 1024**3
 _KILLED = 137
 _END_SECONDS = 5.0
@@ -127,7 +123,7 @@ class DockerRun:
                     return
             except (requests.exceptions.RequestException, OSError) as error:
                 log.debug("the log of %s broke off: %s", self.name, error)
-                if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS) and is_last:
+                if not self._engine.wait_until_back() and is_last:
                     log.warning("The last lines of %s are lost with its engine", self.name)
                     return
                 continue
@@ -143,12 +139,16 @@ class DockerRun:
         if since is not None:
             wanted["since"] = since
         address = f"{api.base_url}/v{api.api_version}/containers/{self.container}/logs"
-        timeout = (ENGINE_PATIENCE_SECONDS, None)
+        timeout = (self._engine.patience_seconds, None)
         with api.get(address, params=wanted, stream=True, timeout=timeout) as answer:
             if answer.status_code == requests.codes.not_found:
                 raise NotFound(answer.text)
             answer.raise_for_status()
-            yield from records(answer.raw.read)
+            try:
+                yield from records(answer.raw.read)
+            except HTTPError as error:
+                # Below requests, which would have given it this name.
+                raise requests.exceptions.ChunkedEncodingError(error) from error
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -164,17 +164,21 @@ class DockerRun:
             self._signal("SIGTERM")
         if not self._ended.wait(max(0.0, grace_seconds)):
             self._signal("SIGKILL")
-            self._ended.wait(ENGINE_PATIENCE_SECONDS)
+            self._ended.wait(self._engine.patience_seconds)
 
     def close(self) -> None:
         if not self._ended.is_set():
             self._we_stopped = True
             self._signal("SIGKILL")
-            self._ended.wait(ENGINE_PATIENCE_SECONDS)
-        with contextlib.suppress(NotFound):
-            self._patiently(
-                lambda: self._engine.client.api.remove_container(self.container, v=True, force=True)
-            )
+            self._ended.wait(self._engine.patience_seconds)
+        remove = self._engine.client.api.remove_container
+        try:
+            self._engine.patiently(lambda: remove(self.container, v=True, force=True))
+        except NotFound:
+            pass
+        except (APIError, *GONE) as error:
+            # Also 409, when somebody else is removing it. What stays is found by its label.
+            log.warning("The container of %s stays: %s", self.name, explanation(error))
         self._gone.set()
         if self._relay is not None:
             self._relay.close()
@@ -182,20 +186,12 @@ class DockerRun:
 
     def _signal(self, name: str) -> None:
         try:
-            self._patiently(lambda: self._engine.client.api.kill(self.container, name))
+            self._engine.patiently(lambda: self._engine.client.api.kill(self.container, name))
         except NotFound:
             self._gone.set()
-        except APIError as error:
+        except (APIError, *GONE) as error:
             # 409: it has ended meanwhile.
             log.debug("%s for %s: %s", name, self.name, explanation(error))
-
-    def _patiently(self, ask: Callable[[], Any]) -> None:
-        """Ask the engine, again after it was away. Raises its own refusals."""
-        try:
-            ask()
-        except GONE:
-            if self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS):
-                ask()
 
     def _await_end(self) -> None:
         try:
@@ -214,29 +210,49 @@ class DockerRun:
     def _state_at_the_end(self) -> Mapping[str, Any] | None:
         """The container's state once it runs no more; None when it is gone, and its code with it.
         An answer to `wait` is no proof: an engine that is being stopped gives one, too, for it ends
-        its containers."""
-        api, broke = self._engine.client.api, 0.0
+        its containers. So the engine is asked whether it stays."""
+        engine, broke, refusals = self._engine, 0.0, 0
+        witness: Witness | None = None
         while True:
+            asked = time.time()
             try:
-                api.wait(self.container, timeout=None)
-                state: Mapping[str, Any] = api.inspect_container(self.container)["State"]
+                witness = witness or engine.witness()
+                state = self._state()
+                if _goes_on(state):
+                    broke = 0.0  # it outlived what there was
+                    engine.client.api.wait(self.container, timeout=None)
+                    asked = time.time()
+                    state = self._state()
+                if _goes_on(state):
+                    continue
+                if engine.answers() and not witness.saw_the_end:
+                    break
             except NotFound:
                 return None
-            except (*GONE, APIError) as error:
-                broke = broke or time.time()
+            except GONE as error:
                 log.warning("The Docker engine went away under %s: %s", self.name, error)
-                if not self._engine.wait_until_back(ENGINE_PATIENCE_SECONDS):
-                    self._remark = (
-                        "the Docker engine went away while it ran, and did not come back within "
-                        f"{ENGINE_PATIENCE_SECONDS:.0f} s"
-                    )
+            except APIError as error:
+                refusals += 1
+                log.warning("The engine does not tell of %s: %s", self.name, explanation(error))
+                if refusals > _MOST_REFUSALS:
+                    self._remark = f"the Docker engine does not tell of it: {explanation(error)}"
                     return None
+                time.sleep(_END_SECONDS)
                 continue
-            if state.get("Running") or state.get("Restarting"):
-                continue
-            if broke and not self._we_stopped and _was_ended_by_engine(state, broke):
-                self._remark = _ENGINE_STOPPED
-            return state
+            broke, witness = broke or asked, None
+            if not engine.wait_until_back():
+                self._remark = (
+                    "the Docker engine went away while it ran, and did not come back within "
+                    f"{engine.patience_seconds:.0f} s"
+                )
+                return None
+        if broke and not self._we_stopped and _was_ended_by_engine(state, broke):
+            self._remark = _ENGINE_STOPPED
+        return state
+
+    def _state(self) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._engine.client.api.inspect_container(self.container)["State"]
+        return told
 
     def _why(self, state: Mapping[str, Any]) -> str:
         """OOMKilled alone says little: it is also set when a child was killed and the run went on
@@ -255,7 +271,12 @@ class DockerRun:
         """Of a run that has ended: an address where nobody answers."""
         if labels.ISOLATED in self.labels:
             return LOOPBACK, self._relayed(port)
-        settings = self._engine.client.api.inspect_container(self.container)["NetworkSettings"]
+        inspect = self._engine.client.api.inspect_container
+        try:
+            told = self._engine.patiently(lambda: inspect(self.container))
+        except NotFound:
+            return LOOPBACK, 0
+        settings = told["NetworkSettings"]
         if self._near.publishes is not None:
             for binding in (settings.get("Ports") or {}).get(f"{port}/tcp") or ():
                 return self._near.published_at, int(binding["HostPort"])
@@ -274,6 +295,10 @@ class DockerRun:
                     return 0
                 self._relay = Relay(self._engine, self.container, port)
             return self._relay.port
+
+
+def _goes_on(state: Mapping[str, Any]) -> bool:
+    return bool(state.get("Running") or state.get("Restarting"))
 
 
 def _was_ended_by_engine(state: Mapping[str, Any], broke: float) -> bool:
