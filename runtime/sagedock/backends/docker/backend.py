@@ -48,6 +48,8 @@ _PASSWD = "passwd"
 _ROOT = "0:0"
 _CHOWN_PLACE = "/sagedock-files"
 _AT_ONCE = 16
+_CUDA_CACHE = "/var/cache/cuda"
+"""As CUDA_CACHE_PATH of our images names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +259,10 @@ class DockerBackend:
         mounts = list(spec.mounts)
         if user not in (None, _ROOT) and image.is_ours:
             mounts.append(Mount(_passwd(spec.workdir, user), "/etc/passwd", True))
-        shown, copied = [], []
         sight = self._sight(image)
+        if gpus.uuids and image.is_ours and not isinstance(sight, NoSight):
+            mounts.append(self._compiled_kernels())
+        shown, copied = [], []
         for mount in mounts:
             found = sight.show(mount)
             if found is not None:
@@ -282,6 +286,12 @@ class DockerBackend:
             has_gate=has_gate,
             raises_limits=self._raises_limits,
         )
+
+    def _compiled_kernels(self) -> Mount:
+        """What CUDA compiles at run time, kept over containers: minutes on a new card, once."""
+        folder = self._home / "cuda-cache"
+        folder.mkdir(exist_ok=True)
+        return Mount(folder, _CUDA_CACHE)
 
     def _user(self, image: LocalImage) -> tuple[str | None, str | None]:
         """(whom the run is, whom its files are given to). Of a rootless engine the containers' root
