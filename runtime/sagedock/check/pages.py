@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
+from sagedock.check.request_rules import RequestRule
 from sagedock.check.rule import Rule
 from sagedock.check.rules import RULES
 from sagedock.check.target import Target
 
 
-def page(rule: Rule) -> str:
+def page(rule: Rule[Any]) -> str:
     """The rule's page in Markdown; `--explain` prints the same."""
     sources = "\n".join(f"- {source}" for source in rule.sources)
     return (
@@ -18,11 +20,18 @@ def page(rule: Rule) -> str:
         f"{rule.sentence} Level: {rule.level}.\n\n"
         f"**In the cloud:** {rule.cloud}\n\n"
         f"**Fix:** {rule.fix}\n\n"
-        f"## Found{_options(rule.example)}\n\n```python\n{rule.failing}```\n\n"
-        f"## Not found\n\n```python\n{rule.passing}```\n\n"
+        f"## Found{_options(rule.example)}\n\n```{rule.language}\n{rule.failing}```\n\n"
+        f"{_beside(rule)}"
+        f"## Not found\n\n```{rule.language}\n{rule.passing}```\n\n"
         "## How we know\n\nReported failures of this kind, and where AWS's code or images show "
         f"it:\n\n{sources}\n"
     )
+
+
+def _beside(rule: Rule[Any]) -> str:
+    if not isinstance(rule, RequestRule) or not rule.beside:
+        return ""
+    return f"checked together with\n\n```json\n{rule.beside}```\n\n"
 
 
 def _options(target: Target) -> str:

@@ -77,7 +77,11 @@ def as_json(report: Report) -> str:
     """One object: findings, checked, target."""
     document = {
         "findings": [
-            {name: value for name, value in asdict(f).items() if name != "source"}
+            {
+                name: value
+                for name, value in asdict(f).items()
+                if name != "source" and (name != "pointer" or value)
+            }
             for f in report.findings
         ],
         "checked": [asdict(looked) for looked in report.checked],

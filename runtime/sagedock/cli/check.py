@@ -1,4 +1,4 @@
-"""sagedock check: will this script survive in the cloud? Reads it, and runs nothing."""
+"""sagedock check: will this script, model or request survive in the cloud?"""
 
 from __future__ import annotations
 
@@ -9,20 +9,38 @@ from pathlib import Path
 import click
 
 from sagedock.check import report as formats
-from sagedock.check.checker import Choice, check
+from sagedock.check.archive import read_archive
+from sagedock.check.checker import Checker, Choice
 from sagedock.check.configuration import configured
 from sagedock.check.findings import Report
+from sagedock.check.junit import junit
 from sagedock.check.pages import page
+from sagedock.check.request import read_requests
 from sagedock.check.rules import RULES, named, rule
 from sagedock.check.target import Target
 from sagedock.errors import CheckError
 
-FORMATS = ("text", "json", "github", "sarif")
+FORMATS = ("text", "json", "junit", "github", "sarif")
+_FILE = click.Path(path_type=Path)
 
 
 @click.command("check")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--entry-point", metavar="FILE", help="The file of the folder PATH that is run.")
+@click.argument("path", required=False, type=_FILE)
+@click.option("--model", type=_FILE, metavar="ARCHIVE", help="A model.tar.gz to look into.")
+@click.option(
+    "--job",
+    "jobs",
+    type=_FILE,
+    multiple=True,
+    metavar="JSON",
+    help="The body of a CreateTrainingJob, CreateModel, … request; several go together.",
+)
+@click.option("--operation", metavar="NAME", help="What --job is for, where it does not tell.")
+@click.option(
+    "--entry-point",
+    metavar="FILE",
+    help="The file of the folder PATH that is run; with --model alone, that is served.",
+)
 @click.option("--framework-version", metavar="VERSION", help="Of MXNet's image, such as 1.9.0.")
 @click.option("--instance-type", metavar="TYPE", help="Such as ml.m5.large.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME", help="A channel of the job.")
@@ -34,6 +52,9 @@ FORMATS = ("text", "json", "github", "sarif")
 @click.option("--rules", "list_rules", is_flag=True, help="List all rules.")
 def command(
     path: Path | None,
+    model: Path | None,
+    jobs: tuple[Path, ...],
+    operation: str | None,
     entry_point: str | None,
     framework_version: str | None,
     instance_type: str | None,
@@ -45,7 +66,8 @@ def command(
     explain: str | None,
     list_rules: bool,
 ) -> None:
-    """Check the training script or source folder PATH against the cloud's contract.
+    """Check the training script or source folder PATH, an archive or requests against the cloud's
+    contract.
 
     Reads it and runs nothing. Exit code 0: no errors or warnings. 1: some. 2: could not check.
     """
@@ -56,11 +78,20 @@ def command(
         if list_rules:
             _list()
             return
-        if path is None:
-            raise CheckError("What is to be checked? Name a script or a source folder.")
+        if path is None and model is None and not jobs:
+            raise CheckError(
+                "What is to be checked? Name a script or a source folder, --model or --job."
+            )
         target = Target(framework_version, instance_type, channels or None)
-        choice = _choice(path, select, ignore, warn)
-        report = check(path, entry_point=entry_point, target=target, choice=choice)
+        start = path or model or jobs[0]
+        checker = Checker(target, _choice(start, select, ignore, warn))
+        if path is not None:
+            checker.scripts(path, entry_point)
+        if model is not None:
+            checker.archive(read_archive(model, entry_point if path is None else None))
+        if jobs:
+            checker.requests(read_requests(jobs, operation))
+        report = checker.report
     except CheckError as error:
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
@@ -91,16 +122,15 @@ def _words(options: Sequence[str]) -> list[str]:
 
 
 def _print(report: Report, form: str) -> None:
-    if form == "json":
-        click.echo(formats.as_json(report))
-    elif form == "sarif":
-        click.echo(formats.sarif(report))
-    elif form == "github":
+    if form == "github":
         if report.findings:
             click.echo(formats.github(report))
-    else:
+    elif form == "text":
         is_terminal = sys.stdout.isatty()
         click.echo(formats.text(report, _paint if is_terminal else formats.plain))
+    else:
+        write = {"json": formats.as_json, "sarif": formats.sarif, "junit": junit}[form]
+        click.echo(write(report))
 
 
 def _paint(text: str, colour: str) -> str:
