@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "home": {"errors"},
     "client_environment": set(),
     "domain": {"errors"},
-    "check": {"domain", "aws", "errors"},
+    "check": {"domain", "aws", "backends", "lifecycle", "errors"},
     "aws": {"errors"},
     "store": {"domain", "errors"},
     "backends": {"domain", "errors"},

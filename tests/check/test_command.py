@@ -146,9 +146,10 @@ def test_a_folder_s_entry_point_brings_what_it_imports(tmp_path: Path) -> None:
     assert [(f["rule"], Path(f["file"]).name) for f in told["findings"]] == [("SD133", "loop.py")]
 
 
-def test_the_outputs_on_the_page_are_the_real_ones(tmp_path: Path) -> None:
+def test_the_outputs_on_the_page_are_the_real_ones(tmp_path: Path, frameworks: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "check.md"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "SAGEDOCK_FRAMEWORKS": str(frameworks)}
     last = ""
     for fence in fences(page):
         if "file" in fence.notes:
@@ -156,7 +157,7 @@ def test_the_outputs_on_the_page_are_the_real_ones(tmp_path: Path) -> None:
         elif fence.language == "sh" and "examples/" not in fence.text:
             command = ["bash", "-c", fence.text.replace("|| echo", "|| :")]
             ended = subprocess.run(
-                command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True,
+                command, cwd=tmp_path, env=environment, capture_output=True,
                 text=True, check=True,
             )  # fmt: skip
             last = ended.stdout

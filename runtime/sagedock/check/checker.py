@@ -69,6 +69,16 @@ class Checker:
         self._told["model"] = archive.file
         self._files.append(archive.file)
 
+    def skip(self, kind: Kind, name: str, why: str) -> None:
+        """Say of all chosen rules of a kind why they did not look."""
+        for rule in RULES:
+            if rule.kind == kind and self.choice.takes(rule):
+                self._looked.append(Looked(rule.id, name, why))
+
+    def tell(self, name: str, value: object) -> None:
+        """Add to what the report says of the target."""
+        self._told[name] = value
+
     def look(self, kind: Kind, subject: Any, name: str) -> None:
         """All chosen rules of a kind at one subject."""
         for rule in RULES:

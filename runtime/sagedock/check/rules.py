@@ -10,11 +10,13 @@ from sagedock.check import (
     code_rules,
     entry_rules,
     hosting_request_rules,
+    hosting_run_rules,
     hyperparameter_rules,
     request_rules,
     run_rules,
     serving_rules,
     training_request_rules,
+    training_run_rules,
 )
 from sagedock.check.rule import Rule
 from sagedock.errors import CheckError
@@ -31,6 +33,8 @@ RULES: tuple[Rule[Any], ...] = tuple(
             *training_request_rules.RULES,
             *hosting_request_rules.RULES,
             *artifact_rules.RULES,
+            *training_run_rules.RULES,
+            *hosting_run_rules.RULES,
         ),
         key=lambda rule: rule.id,
     )

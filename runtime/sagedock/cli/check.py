@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sagedock.check import report as formats
 from sagedock.check.archive import read_archive
 from sagedock.check.checker import Checker, Choice
-from sagedock.check.configuration import configured
+from sagedock.check.configuration import Configuration, configured, configured_in
 from sagedock.check.findings import Report
 from sagedock.check.junit import junit
 from sagedock.check.pages import page
 from sagedock.check.request import read_requests
 from sagedock.check.rules import RULES, named, rule
+from sagedock.check.script import Script
 from sagedock.check.target import Target
+from sagedock.check.wanted import Wanted, channels_of, hyperparameters_of
 from sagedock.errors import CheckError
 
 FORMATS = ("text", "json", "junit", "github", "sarif")
@@ -43,7 +48,44 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--framework-version", metavar="VERSION", help="Of MXNet's image, such as 1.9.0.")
 @click.option("--instance-type", metavar="TYPE", help="Such as ml.m5.large.")
-@click.option("--channel", "channels", multiple=True, metavar="NAME", help="A channel of the job.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="NAME[=FOLDER]",
+    help="A channel of the job; with its data the training is run.",
+)
+@click.option("--run", is_flag=True, help="Train for real, then serve and ask the model.")
+@click.option("--hyperparameters", type=_FILE, metavar="JSON", help="For a run: name → value.")
+@click.option(
+    "--request",
+    "requests",
+    multiple=True,
+    metavar="FILE[=TYPE]",
+    help="A body to send to the served model.",
+)
+@click.option("--accept", multiple=True, metavar="TYPE", help="Ask for answers of this type.")
+@click.option("--instance-count", type=click.IntRange(1, 8), metavar="N", help="Hosts of a run.")
+@click.option("--resume", is_flag=True, help="Run twice, the second time with the checkpoints.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    metavar="S",
+    help="A training is stopped after so long (120).",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0.1),
+    metavar="S",
+    help="From SIGTERM to SIGKILL (20; the cloud waits 120).",
+)
+@click.option(
+    "--request-seconds",
+    type=click.FloatRange(min=0.1),
+    metavar="S",
+    help="A request may take so long (60).",
+)
+@click.option("--config", type=_FILE, metavar="TOML", help="Instead of the nearest sagedock.toml.")
 @click.option("--select", multiple=True, metavar="IDS", help="Only these rules: SD101,SD12.")
 @click.option("--ignore", multiple=True, metavar="IDS", help="Not these rules.")
 @click.option("--warn", multiple=True, metavar="IDS", help="Errors of these are warnings.")
@@ -51,25 +93,23 @@ _FILE = click.Path(path_type=Path)
 @click.option("--explain", metavar="ID", help="Print the page of one rule.")
 @click.option("--rules", "list_rules", is_flag=True, help="List all rules.")
 def command(
-    path: Path | None,
-    model: Path | None,
-    jobs: tuple[Path, ...],
-    operation: str | None,
-    entry_point: str | None,
-    framework_version: str | None,
-    instance_type: str | None,
     channels: tuple[str, ...],
+    hyperparameters: Path | None,
+    config: Path | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     warn: tuple[str, ...],
     form: str,
     explain: str | None,
     list_rules: bool,
+    **target: Any,
 ) -> None:
     """Check the training script or source folder PATH, an archive or requests against the cloud's
     contract.
 
-    Reads it and runs nothing. Exit code 0: no errors or warnings. 1: some. 2: could not check.
+    Reads them and runs nothing, unless it is told what to run: with --run, data for a channel,
+    --hyperparameters or --request it trains for a while, serves what came out and asks it. Exit
+    code 0: no errors or warnings. 1: some. 2: could not check.
     """
     try:
         if explain:
@@ -78,25 +118,62 @@ def command(
         if list_rules:
             _list()
             return
-        if path is None and model is None and not jobs:
-            raise CheckError(
-                "What is to be checked? Name a script or a source folder, --model or --job."
-            )
-        target = Target(framework_version, instance_type, channels or None)
-        start = path or model or jobs[0]
-        checker = Checker(target, _choice(start, select, ignore, warn))
-        if path is not None:
-            checker.scripts(path, entry_point)
-        if model is not None:
-            checker.archive(read_archive(model, entry_point if path is None else None))
-        if jobs:
-            checker.requests(read_requests(jobs, operation))
-        report = checker.report
+        project = _project(config, target)
+        wanted = project.target.overridden(
+            channels=channels_of(channels),
+            hyperparameters=hyperparameters_of(hyperparameters) if hyperparameters else None,
+            **target,
+        )
+        report = _checked(wanted, _choice(project, select, ignore, warn))
     except CheckError as error:
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
     _print(report, form)
     sys.exit(0 if report.is_clean else 1)
+
+
+def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
+    """Of --config, else of the folders around what is checked. Options override the project's
+    target; where another thing is named than the project's, its target does not count."""
+    if config is not None:
+        return configured_in(config) or Configuration()
+    named = [p for p in (given["path"], given["model"], *given["jobs"]) if p is not None]
+    project = configured(named[0] if named else Path.cwd())
+    target = project.target
+    declared = {p.resolve() for p in (target.path, target.model, *target.jobs) if p is not None}
+    if declared and any(path.resolve() not in declared for path in named):
+        return replace(project, target=Wanted())
+    return project
+
+
+def _checked(wanted: Wanted, choice: Choice) -> Report:
+    if wanted.is_empty:
+        raise CheckError(
+            "What is to be checked? Name a script or a source folder, --model or --job, or "
+            "declare it in sagedock.toml."
+        )
+    target = Target(wanted.framework_version, wanted.instance_type, tuple(wanted.channels) or None)
+    checker = Checker(target, choice)
+    scripts: list[Script] = []
+    archive, requests = None, read_requests(wanted.jobs, wanted.operation)
+    if wanted.path is not None:
+        scripts = checker.scripts(wanted.path, wanted.entry_point)
+    if wanted.model is not None:
+        entry = wanted.entry_point if wanted.path is None else None
+        archive = read_archive(wanted.model, entry)
+        checker.archive(archive)
+    if requests:
+        checker.requests(requests)
+    if wanted.runs and (scripts or archive):
+        # What runs user code takes a while to import, and most checks run none.
+        trial = importlib.import_module("sagedock.check.trial")
+        frameworks = importlib.import_module("sagedock.settings").Settings.read().frameworks
+        trial.Trial(checker, wanted, frameworks, _progress).run(scripts, archive, requests)
+    return checker.report
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _list() -> None:
@@ -105,15 +182,14 @@ def _list() -> None:
 
 
 def _choice(
-    path: Path, select: Sequence[str], ignore: Sequence[str], warn: Sequence[str]
+    project: Configuration, select: Sequence[str], ignore: Sequence[str], warn: Sequence[str]
 ) -> Choice:
-    """The project's table, which --select replaces and --ignore adds to."""
-    project = configured(path)
+    """The project's table, which --select replaces and --ignore and --warn add to."""
     chosen = _words(select) or project.select
     return Choice(
         select=None if chosen is None else named(chosen),
         ignore=named([*project.ignore, *_words(ignore)]),
-        warn=named(_words(warn)),
+        warn=named([*project.warn, *_words(warn)]),
     )
 
 
