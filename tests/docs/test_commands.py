@@ -23,6 +23,8 @@ LEFT_OUT = {
     "make types": "part of `make test`",
     "make bench": "measures for a minute, and wants a quiet machine",
     "pip install .": "installs from an index; `make` does it before any test",
+    "sagedock check": "reads sagedock.toml, which needs Python 3.11; tests/check runs it",
+    "pytest --sagedock-contract sagedock.toml": "the same",
     "sagedock run -- jupyter lab": "a server that ends with its user",
 }
 """Commands that are on a page and not run here, each with its reason."""

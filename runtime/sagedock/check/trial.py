@@ -104,13 +104,12 @@ class Trial:
     def _serve_script(self, probe: Probe, script: Script, image: str, model: Path) -> None:
         """As `estimator.deploy` would: the code goes into the archive from 1.4 on, before that it
         is an archive of its own."""
-        own = (script.root / SERVING_MODULE).is_file() and script.is_folder
         code = code_of(script)
-        if own:
+        if served_entry(script) != code.entry:
             shown = Path(script.entry.file).parent / SERVING_MODULE
             code = Code(script.root, SERVING_MODULE, shown.as_posix())
         environment = {"SAGEMAKER_PROGRAM": code.entry, "SAGEMAKER_REGION": "us-east-1"}
-        in_model = _code_in_model(self.checker.target, script.entry)
+        in_model = code_in_model(self.checker.target, script.entry)
         if not in_model:
             folder = copied_code(script, probe.new_folder("source") / CODE)
             environment["SAGEMAKER_SUBMIT_DIRECTORY"] = f"file://{folder}"
@@ -142,7 +141,7 @@ class Trial:
             archives.unpack(source, unpacked)
         if has_code:
             code = Code(unpacked / CODE, entry, f"{CODE}/{entry}")
-        in_model = has_code or script is None or _code_in_model(self.checker.target, script.entry)
+        in_model = has_code or script is None or code_in_model(self.checker.target, script.entry)
         if not in_model and script is not None:
             folder = copied_code(script, probe.new_folder("source") / CODE)
             environment["SAGEMAKER_SUBMIT_DIRECTORY"] = f"file://{folder}"
@@ -194,7 +193,8 @@ def image_for(
     if target.framework_version is not None:
         return f"{MXNET.alias}:{target.framework_version}", ""
     if "mxnet" in packages:
-        return MXNET.alias, ""
+        is_old = bool(modules) and target.generation(modules[0]) == "legacy"
+        return (f"{MXNET.alias}:1.2.1" if is_old else MXNET.alias), ""
     others = sorted(OTHER_FRAMEWORKS & packages)
     brought = (requirements or "").lower().replace("_", "-")
     if others and not all(name.replace("_", "-") in brought for name in others):
@@ -202,7 +202,15 @@ def image_for(
     return _PYTHON_IMAGE, ""
 
 
-def _code_in_model(target: Target, entry: Module) -> bool:
+def served_entry(script: Script) -> str:
+    """The file that is served: inference.py of a folder that has one, else the entry point."""
+    if script.is_folder and (script.root / SERVING_MODULE).is_file():
+        return SERVING_MODULE
+    return script.entry.path.relative_to(script.root).as_posix()
+
+
+def code_in_model(target: Target, entry: Module) -> bool:
+    """Whether an endpoint finds the code in its model archive: from 1.4 on."""
     if target.framework_version is None:
         return target.generation(entry) != "legacy"
     full = MXNET.version(target.framework_version) or ""

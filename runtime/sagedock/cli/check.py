@@ -12,17 +12,14 @@ from typing import Any
 import click
 
 from sagedock.check import report as formats
-from sagedock.check.archive import read_archive
-from sagedock.check.checker import Checker, Choice
+from sagedock.check.checker import Choice
 from sagedock.check.configuration import Configuration, configured, configured_in
 from sagedock.check.findings import Report
 from sagedock.check.junit import junit
 from sagedock.check.pages import page
-from sagedock.check.request import read_requests
 from sagedock.check.rules import RULES, named, rule
-from sagedock.check.script import Script
-from sagedock.check.target import Target
 from sagedock.check.wanted import Wanted, channels_of, hyperparameters_of
+from sagedock.check.whole import checked
 from sagedock.errors import CheckError
 
 FORMATS = ("text", "json", "junit", "github", "sarif")
@@ -124,7 +121,8 @@ def command(
             hyperparameters=hyperparameters_of(hyperparameters) if hyperparameters else None,
             **target,
         )
-        report = _checked(wanted, _choice(project, select, ignore, warn))
+        choice = _choice(project, select, ignore, warn)
+        report = checked(wanted, choice, _frameworks, _progress)
     except CheckError as error:
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
@@ -146,30 +144,10 @@ def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
     return project
 
 
-def _checked(wanted: Wanted, choice: Choice) -> Report:
-    if wanted.is_empty:
-        raise CheckError(
-            "What is to be checked? Name a script or a source folder, --model or --job, or "
-            "declare it in sagedock.toml."
-        )
-    target = Target(wanted.framework_version, wanted.instance_type, tuple(wanted.channels) or None)
-    checker = Checker(target, choice)
-    scripts: list[Script] = []
-    archive, requests = None, read_requests(wanted.jobs, wanted.operation)
-    if wanted.path is not None:
-        scripts = checker.scripts(wanted.path, wanted.entry_point)
-    if wanted.model is not None:
-        entry = wanted.entry_point if wanted.path is None else None
-        archive = read_archive(wanted.model, entry)
-        checker.archive(archive)
-    if requests:
-        checker.requests(requests)
-    if wanted.runs and (scripts or archive):
-        # What runs user code takes a while to import, and most checks run none.
-        trial = importlib.import_module("sagedock.check.trial")
-        frameworks = importlib.import_module("sagedock.settings").Settings.read().frameworks
-        trial.Trial(checker, wanted, frameworks, _progress).run(scripts, archive, requests)
-    return checker.report
+def _frameworks() -> Path:
+    settings = importlib.import_module("sagedock.settings")
+    folder: Path = settings.Settings.read().frameworks
+    return folder
 
 
 def _progress(line: str) -> None:
