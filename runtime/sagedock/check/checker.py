@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sagedock.check.archive import Archive
+from sagedock.check.archive import CODE, Archive
 from sagedock.check.findings import Finding, Looked, Report
 from sagedock.check.request import Request
 from sagedock.check.rule import Hit, Kind, Rule
@@ -17,6 +18,15 @@ from sagedock.check.script import Script, read
 from sagedock.check.target import Target
 
 _NOQA = re.compile(r"#\s*noqa:\s*([A-Z0-9, ]+)")
+
+
+SERVED_RULES = frozenset(
+    ("SD107", "SD108", "SD111", "SD112", "SD113", "SD130", "SD131", "SD132", "SD133", "SD135",
+     "SD136", "SD140")
+)  # fmt: skip
+"""Rules on scripts that also hold for code/ of an archive, which is imported and not run."""
+
+_LAST_VERSION = "1.9.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,26 @@ class Checker:
         self.look("artifact", archive, archive.file)
         self._told["model"] = archive.file
         self._files.append(archive.file)
+        code = archive.code
+        if code is not None and (self.target.framework_version or "mxnet" in code.packages):
+            self._served_code(archive)
+
+    def _served_code(self, archive: Archive) -> None:
+        """The rules on what an endpoint imports, at the archive's own code."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in archive.sources.items():
+                file = Path(folder, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+            (script,) = read(Path(folder, CODE), archive.entry)
+            for module in script.modules:
+                module.file = module.path.relative_to(folder).as_posix()
+            target = replace(
+                self.target, framework_version=self.target.framework_version or _LAST_VERSION
+            )
+            for rule in RULES:
+                if rule.id in SERVED_RULES and self.choice.takes(rule):
+                    self._judge(rule, script, f"{CODE}/{archive.entry}", target)
 
     def skip(self, kind: Kind, name: str, why: str) -> None:
         """Say of all chosen rules of a kind why they did not look."""
@@ -82,15 +112,17 @@ class Checker:
     def look(self, kind: Kind, subject: Any, name: str) -> None:
         """All chosen rules of a kind at one subject."""
         for rule in RULES:
-            if rule.kind != kind or not self.choice.takes(rule):
-                continue
-            skipped = rule.skips(subject, self.target)
-            self._looked.append(Looked(rule.id, name, skipped))
-            if not skipped:
-                self._findings.update(self._found(rule, subject))
+            if rule.kind == kind and self.choice.takes(rule):
+                self._judge(rule, subject, name, self.target)
 
-    def _found(self, rule: Rule[Any], subject: Any) -> Iterator[Finding]:
-        for hit in rule.check(subject, self.target):
+    def _judge(self, rule: Rule[Any], subject: Any, name: str, target: Target) -> None:
+        skipped = rule.skips(subject, target)
+        self._looked.append(Looked(rule.id, name, skipped))
+        if not skipped:
+            self._findings.update(self._found(rule, subject, target))
+
+    def _found(self, rule: Rule[Any], subject: Any, target: Target) -> Iterator[Finding]:
+        for hit in rule.check(subject, target):
             allowed = _NOQA.search(hit.source) if rule.kind == "script" else None
             if allowed is not None and rule.id in re.split(r"[,\s]+", allowed[1]):
                 continue

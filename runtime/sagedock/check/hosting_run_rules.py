@@ -21,6 +21,7 @@ _NOT_SERIALIZABLE = re.compile(r"Object of type '?(\w+)'? is not JSON serializab
 _GROWTH_BYTES = 64 * 1024
 _GROWTH_TOTAL = 20 * 1024 * 1024
 _LARGE_JSON = 128 * 1024
+_WORTH = 0.9
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def _is_load(answered: list[str], log: tuple[str, ...]) -> bool:
     text = "\n".join((*log, *answered))
     return bool(
         re.search(
-            r", in (default_)?model_fn\b|import_module exception|Unsupported model type", text
+            r", in (default_)?model_fn\b|import_module exception|Unsupported model type|"
+            r"Failed to load model",
+            text,
         )
         and not any(re.search(r", in (input|predict|output|transform)_fn\b", t) for t in answered)
     )
@@ -182,7 +185,7 @@ def growth(seen: Hosting, target: Target) -> Hits:
 
 def never_hybridized(seen: Hosting, target: Target) -> Hits:
     found = seen.hybridized
-    if found is None or not found.same_answers or found.hybrid > 0.95 * found.plain:
+    if found is None or not found.same_answers or found.hybrid > _WORTH * found.plain:
         return
     file, line = found.place
     told = (

@@ -34,8 +34,7 @@ _model_fn_before_the_check = model_fn
 
 def model_fn(*arguments):
     net = _model_fn_before_the_check(*arguments)
-    if hasattr(net, "hybridize"):
-        net.hybridize(static_alloc=True, static_shape=True)
+    net.hybridize(static_alloc=True, static_shape=True)
     return net
 """
 
@@ -227,7 +226,7 @@ def _hyperparameters(wanted: Wanted, job: Request | None) -> dict[str, str]:
     if wanted.hyperparameters is not None:
         return {str(name): json.dumps(value) for name, value in wanted.hyperparameters.items()}
     given = job.get("HyperParameters", default={}) if job else {}
-    return {name: text for name, text in given.items() if not name.startswith("sagemaker_")}
+    return dict(given)
 
 
 def _metrics(job: Request | None) -> dict[str, str]:
