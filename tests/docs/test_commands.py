@@ -23,6 +23,8 @@ LEFT_OUT = {
     "make types": "part of `make test`",
     "make bench": "measures for a minute, and wants a quiet machine",
     "pip install .": "installs from an index; `make` does it before any test",
+    "sagedock check": "reads sagedock.toml, which needs Python 3.11; tests/check runs it",
+    "pytest --sagedock-contract sagedock.toml": "the same",
     "sagedock run -- jupyter lab": "a server that ends with its user",
     "sagedock images build mxnet-cpu": "fetches 100 MB; tests/docker builds it",
     "sagedock images build mxnet-cuda": "fetches 2.2 GB",

@@ -11,7 +11,8 @@ Level = Literal["error", "warning", "advice"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One defect. `line` and `column` count from 1; `source` is that line of the file."""
+    """One defect. `line` and `column` count from 1; `source` is that line of the file. `pointer`
+    names the place within a request (RFC 6901), "" elsewhere."""
 
     rule: str
     name: str
@@ -24,14 +25,16 @@ class Finding:
     fix: str
     url: str
     source: str = ""
+    pointer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A rule that looked at a script; `skipped` says why it could not, "" where it did."""
+    """A rule that looked at a script, request, archive or run; `skipped` says why it could not, ""
+    where it did."""
 
     rule: str
-    script: str
+    subject: str
     skipped: str = ""
 
 

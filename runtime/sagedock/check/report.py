@@ -22,11 +22,12 @@ def plain(text: str, colour: str) -> str:
 
 def text(report: Report, paint: Paint = plain) -> str:
     """For people: place and message, the line with a caret, the cloud's answer, the fix."""
-    parts = [_told(finding, paint) for finding in report.findings]
+    parts = [told(finding, paint) for finding in report.findings]
     return "\n\n".join([*parts, _summary(report)])
 
 
-def _told(finding: Finding, paint: Paint) -> str:
+def told(finding: Finding, paint: Paint = plain) -> str:
+    """One finding, for people."""
     place = paint(f"{finding.file}:{finding.line}:{finding.column}", "bold")
     level = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
     lines = [f"{place}: {level} {finding.message}"]
@@ -44,9 +45,9 @@ def _excerpt(finding: Finding, paint: Paint) -> list[str]:
     return [f" {number} | {finding.source}", f" {margin} | {caret}"]
 
 
-def _wrapped(name: str, told: str) -> str:
+def _wrapped(name: str, text: str) -> str:
     return textwrap.fill(
-        told, width=96, initial_indent=f"  {name + ':':<7}", subsequent_indent=" " * 9,
+        text, width=96, initial_indent=f"  {name + ':':<7}", subsequent_indent=" " * 9,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 
@@ -77,7 +78,11 @@ def as_json(report: Report) -> str:
     """One object: findings, checked, target."""
     document = {
         "findings": [
-            {name: value for name, value in asdict(f).items() if name != "source"}
+            {
+                name: value
+                for name, value in asdict(f).items()
+                if name != "source" and (name != "pointer" or value)
+            }
             for f in report.findings
         ],
         "checked": [asdict(looked) for looked in report.checked],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from sagedock.check.module import Function, positional
-from sagedock.check.rule import Hit, Hits, Rule, needs_syntax
+from sagedock.check.rule import Hit, Hits, ScriptRule, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import OTHER_FRAMEWORKS, Generation, Target
 
@@ -117,7 +117,7 @@ _TRANSFORM = (
 )
 
 RULES = (
-    Rule(
+    ScriptRule(
         id="SD111",
         name="serving-parameters",
         level="error",
@@ -134,7 +134,7 @@ RULES = (
         check=serving_parameters,
         skips=_by_mxnet,
     ),
-    Rule(
+    ScriptRule(
         id="SD112",
         name="transform-and-triple",
         level="error",
@@ -151,7 +151,7 @@ RULES = (
         check=transform_and_triple,
         skips=_by_mxnet,
     ),
-    Rule(
+    ScriptRule(
         id="SD113",
         name="async-handler",
         level="error",
