@@ -8,7 +8,8 @@ import pytest
 
 from journeys.traveller import Traveller
 from sagedock import Emulator
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
+from sagedock.errors import EngineUnavailable
 
 
 @pytest.fixture(scope="session")

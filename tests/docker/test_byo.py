@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
+from sagedock.errors import EngineUnavailable
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from sagedock.backends.docker import build_context, builds, bundles
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.toolkit_copy import ToolkitSource
 from sagedock.domain.families import ImageFamily
 from sagedock.domain.images import MXNET, ImageTable
-from sagedock.errors import RunFailedToStart, StartupError
+from sagedock.errors import EngineUnavailable, RunFailedToStart, StartupError
 
 pytestmark = pytest.mark.docker
 

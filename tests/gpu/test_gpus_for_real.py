@@ -15,12 +15,13 @@ from collections.abc import Iterator
 import pytest
 from docker.errors import APIError
 
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.engine_gpus import EngineGpus, ask
 from sagedock.backends.docker.gpu_request import WITHOUT_GPUS, device_requests
 from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.gpu_rules import MXNET_WHEEL_ARCHITECTURES, can_use, refusal
 from sagedock.backends.gpus import Gpu, by_nvidia_smi, by_nvml, discover
+from sagedock.errors import EngineUnavailable
 
 # Read at import: before a test starts, the variables of sagedock's are taken away.
 IMAGE = os.environ.get("SAGEDOCK_TEST_GPU_IMAGE", "sagedock/mxnet:1.9.1-gpu")

@@ -16,7 +16,7 @@ from typing import Literal
 import click
 
 from sagedock import __version__
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.engine_gpus import look
 from sagedock.backends.docker.gpu_request import INSTALL_TOOLKIT, TOOLKIT_MISSING
 from sagedock.backends.docker.local_images import find_image
@@ -25,7 +25,7 @@ from sagedock.backends.gpu_rules import MXNET_WHEEL_ARCHITECTURES, can_use, refu
 from sagedock.backends.gpus import Gpu, discover
 from sagedock.backends.interpreters import find_interpreter
 from sagedock.cli.address import home_option, json_option
-from sagedock.errors import SagedockError
+from sagedock.errors import EngineUnavailable, SagedockError
 from sagedock.home import Home
 from sagedock.settings import Settings
 

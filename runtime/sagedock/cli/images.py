@@ -11,12 +11,12 @@ import click
 
 from sagedock.backends.docker import builds, bundles
 from sagedock.backends.docker.builds import EngineImage
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.frameworks import Frameworks, FrameworkStatus
 from sagedock.cli.address import home_option, json_option
 from sagedock.domain.families import DEVICES, Device, ImageFamily
 from sagedock.domain.images import ImageTable
-from sagedock.errors import StartupError
+from sagedock.errors import EngineUnavailable, StartupError
 from sagedock.home import Home
 from sagedock.settings import Settings
 

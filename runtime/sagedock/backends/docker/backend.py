@@ -427,6 +427,12 @@ class DockerBackend:
         return [image["Id"] for image in found]
 
 
+def connected(home: Path, images: ImageTable, **policy: Any) -> DockerBackend:
+    """The backend on the engine that Docker's own command uses; `policy` are Policy's fields.
+    Raises EngineUnavailable."""
+    return DockerBackend(Engine.connect(), home, images, Policy(**policy))
+
+
 def _empty_volume(mount: Mount) -> Any:
     """A volume that goes with the container."""
     return docker.types.Mount(mount.inside, None, type="volume")

@@ -21,7 +21,7 @@ import requests
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
 
-from sagedock.errors import StartupError
+from sagedock.errors import EngineUnavailable
 
 log = logging.getLogger("sagedock.docker")
 T = TypeVar("T")
@@ -37,10 +37,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 GONE = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
 """What docker-py raises when the engine's end of a connection goes away (its own errors are
 answers of the engine)."""
-
-
-class EngineUnavailable(StartupError):
-    """No engine answers, or not to us; one sentence with a way out."""
 
 
 @dataclass(frozen=True, slots=True)
