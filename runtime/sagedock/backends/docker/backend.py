@@ -60,9 +60,12 @@ class _Begun:
     place: Placement
     gate: Any | None = None
 
-    def open_gate(self) -> None:
+    def open_gate(self, record: Mapping[str, Any]) -> None:
+        """`record` is the engine's of a moment ago. Raises one of GONE when nobody waits there."""
         assert self.gate is not None
         try:
+            if not record["State"]["Running"]:
+                raise requests.exceptions.ConnectionError("it was ended while it waited")
             # Over a unix socket docker-py gives a SocketIO around the socket that can send.
             getattr(self.gate, "_sock", self.gate).sendall(b"go\n")
         except OSError as error:
@@ -183,11 +186,11 @@ class DockerBackend:
         try:
             if begun.place.copied:
                 copy_in(self._engine, begun.container, begun.place.copied, begun.place.user)
-            if begun.gate is not None:
-                begun.open_gate()
-            else:
+            if begun.gate is None:
                 self._engine.client.api.start(begun.container)
             record = self._engine.client.api.inspect_container(begun.container)
+            if begun.gate is not None:
+                begun.open_gate(record)
         except BaseException as error:
             self._undo(begun.container, begun.place.network, spec.name)
             if begun.place.raises_limits and self._may_not_raise_limits(error):
