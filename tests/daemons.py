@@ -50,6 +50,7 @@ class Daemon:
     def __init__(self, folder: Path, hidden: Path | None, configuration: dict[str, Any]) -> None:
         number = next(_NUMBERS)
         self.folder, self._hidden, self._configuration = folder, hidden, configuration
+        folder.chmod(0o711)  # whoever may use the socket has to find it
         self.socket = folder / "sock"
         self._namespace = f"sagedock-test-{number}"
         self._here, self._there = f"sdt{number}a", f"sdt{number}b"

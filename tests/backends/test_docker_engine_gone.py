@@ -107,6 +107,7 @@ def test_a_run_that_the_engine_ended_with_itself_is_lost_and_told_so(
 def test_it_is_told_so_too_where_a_service_manager_holds_the_socket(
     mortal: Daemon, tmp_path: Path, answer: str
 ) -> None:
+    mortal.stop()
     mortal.hold_socket()
     for stage in staged(mortal, tmp_path, live_restore=False):
         run = stage.start(stage.play().does(answer).does(COUNTS))

@@ -10,9 +10,11 @@ import hashlib
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,12 @@ class _Begun:
     place: Placement
     gate: Any | None = None
 
-    def open_gate(self) -> None:
+    def open_gate(self, record: Mapping[str, Any]) -> None:
+        """`record` is the engine's of a moment ago. Raises one of GONE when nobody waits there."""
         assert self.gate is not None
         try:
+            if not record["State"]["Running"]:
+                raise requests.exceptions.ConnectionError("it was ended while it waited")
             # Over a unix socket docker-py gives a SocketIO around the socket that can send.
             getattr(self.gate, "_sock", self.gate).sendall(b"go\n")
         except OSError as error:
@@ -136,11 +141,11 @@ class DockerBackend:
             is_ours = True  # it will be built before the run
         else:
             is_ours = found.is_ours
-            if isinstance(self._sight(found), NoSight):
+            if isinstance(self._sight(found.id), NoSight):
                 return "mode"  # it is a copy that the run will see
         if is_ours and os.geteuid() != 0 and not self._engine.facts.is_rootless:
             return "mode"
-        return "mount" if found is not None and self._sight(found).shows_files else "nothing"
+        return "mount" if found is not None and self._sight(found.id).shows_files else "nothing"
 
     def ahead(self, spec: RunSpec) -> None:
         """The container starts, network and all, and waits at a gate (`translation.GATE`); if its
@@ -183,11 +188,11 @@ class DockerBackend:
         try:
             if begun.place.copied:
                 copy_in(self._engine, begun.container, begun.place.copied, begun.place.user)
-            if begun.gate is not None:
-                begun.open_gate()
-            else:
+            if begun.gate is None:
                 self._engine.client.api.start(begun.container)
             record = self._engine.client.api.inspect_container(begun.container)
+            if begun.gate is not None:
+                begun.open_gate(record)
         except BaseException as error:
             self._undo(begun.container, begun.place.network, spec.name)
             if begun.place.raises_limits and self._may_not_raise_limits(error):
@@ -259,7 +264,7 @@ class DockerBackend:
         mounts = list(spec.mounts)
         if user not in (None, _ROOT) and image.is_ours:
             mounts.append(Mount(_passwd(spec.workdir, user), "/etc/passwd", True))
-        sight = self._sight(image)
+        sight = self._sight(image.id)
         if gpus.uuids and image.is_ours and not isinstance(sight, NoSight):
             mounts.append(self._compiled_kernels())
         shown, copied = [], []
@@ -301,10 +306,10 @@ class DockerBackend:
             return (_ROOT if image.is_ours else None), None
         return (f"{uid}:{gid}", None) if image.is_ours else (None, f"{uid}:{gid}")
 
-    def _sight(self, image: LocalImage) -> Sight:
+    def _sight(self, image: str) -> Sight:
         with self._sight_lock:
             if self._seen is None:
-                self._seen = look(self._engine, self._me, self._home, image.id)
+                self._seen = look(self._engine, self._me, self._home, image)
                 log.debug("The engine sees our folders: %s", type(self._seen).__name__)
             return self._seen
 
@@ -336,18 +341,22 @@ class DockerBackend:
         found = self._engine.client.api.containers(
             all=True, filters={"label": f"{labels.HOME}={self._owner}"}
         )
-        unwanted = [box["Id"] for box in found if PREFIX + box["Id"] not in keep]
+        unwanted = [box for box in found if PREFIX + box["Id"] not in keep]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._end, unwanted))
         self._networks.clean()
 
-    def _end(self, container: str) -> None:
+    def _end(self, box: Mapping[str, Any]) -> None:
+        """`box` is a container as a list of the engine's tells of it."""
         with self._lock:
-            run = self._runs.get(PREFIX + container)
+            run = self._runs.get(PREFIX + box["Id"])
         if run is not None:
             run.close()
-        else:
-            self._remove(container)
+            return
+        self._remove(box["Id"])
+        told = box.get("Labels") or {}
+        if labels.OWNER in told and labels.WORKDIR in told:
+            self._give_files(told, box["ImageID"])
 
     def describe(self) -> str:
         return f"user code runs in containers of {self._engine.facts}"
@@ -391,35 +400,40 @@ class DockerBackend:
         """Before anybody hears that a run has ended: its files are here, and ours."""
         if run.copied:
             copy_out(self._engine, run)
-        owner = run.labels.get(labels.OWNER)
-        if owner is not None and has_foreign_files([run.workdir]):
-            self._give_files_to(owner, run)
+        if labels.OWNER in run.labels:
+            self._give_files(run.labels, run.image)
 
-    def _give_files_to(self, owner: str, run: DockerRun) -> None:
-        """By a container, for only root can; also after a `kill -9` of ours this finds its work."""
-        where = Mount(run.workdir, _CHOWN_PLACE)
-        shown = self._seen.show(where) if self._seen is not None else None
+    def _give_files(self, told: Mapping[str, str], run_image: str) -> None:
+        """What a run of these labels wrote as root, to whom they name: by a container, for only
+        root can; also after a `kill -9` of ours this finds its work."""
+        owner, folder = told[labels.OWNER], Path(told[labels.WORKDIR])
+        if not has_foreign_files([folder]):
+            return
+        shown = self._sight(run_image).show(Mount(folder, _CHOWN_PLACE))
         if shown is None:
             return
-        for image in (run.image, *self._images_of_ours()):
+        for image in (run_image, *self._images_of_ours()):
             try:
-                self._engine.client.containers.run(
-                    image,
-                    ["-R", owner, _CHOWN_PLACE],
-                    entrypoint=["chown"],
-                    user="0:0",
-                    network_mode="none",
-                    mounts=[shown],
-                    labels={labels.HOME: self._owner},
-                    remove=True,
-                )
+                self._engine.patiently(partial(self._chown, image, owner, shown))
                 return
-            except DockerException as error:
+            except (DockerException, *GONE) as error:
                 log.debug("%s has no chown: %s", image, error)
         log.warning(
             "%s belongs in part to root, for the image of %s runs as root and no image here has "
             "`chown`. Give it back with: sudo chown -R %s %s",
-            *(run.workdir, run.name, owner, run.workdir),
+            *(folder, told.get(labels.RUN), owner, folder),
+        )
+
+    def _chown(self, image: str, owner: str, shown: docker.types.Mount) -> None:
+        self._engine.client.containers.run(
+            image,
+            ["-R", owner, _CHOWN_PLACE],
+            entrypoint=["chown"],
+            user="0:0",
+            network_mode="none",
+            mounts=[shown],
+            labels={labels.HOME: self._owner},
+            remove=True,
         )
 
     def _images_of_ours(self) -> list[str]:
