@@ -289,7 +289,7 @@ RULES: tuple[TrainingRule, ...] = (
         skips=lambda run, target: ""
         if run.stop_seconds is not None
         else "the training ended before it was stopped: see --seconds",
-        options=("--run", "--seconds", "2", "--grace", "2"),
+        options=("--run", "--seconds", "4", "--grace", "2"),
     ),
     TrainingRule(
         id="SD407",
