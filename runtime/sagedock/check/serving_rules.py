@@ -115,12 +115,33 @@ def load_per_request(script: Script, target: Target) -> Hits:
 
 
 def element_by_element(script: Script, target: Target) -> Hits:
-    loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
     for module, call in _calls_per_request(script):
         name = getattr(call.func, "attr", "")
-        if name in _SCALARS and any(isinstance(a, loops) for a in module.around(call)):
+        if name in _SCALARS and _is_element(module, call):
             told = f"`{name}` in a loop waits for each number by itself"
             yield Hit.at(module, call, told)
+
+
+def _is_element(module: Module, call: ast.Call) -> bool:
+    """Of an array that the loop goes through: its loop variable, or an element by its index. What
+    the loop's body computes anew, such as the answer of one forward, is another matter."""
+    loops = [a for a in module.around(call) if isinstance(a, _LOOPS)]
+    of = getattr(call.func, "value", None)
+    while isinstance(of, ast.Subscript):
+        if loops:
+            return True
+        of = of.value
+    targets = [t for loop in loops for t in _targets(loop)]
+    return isinstance(of, ast.Name) and of.id in targets
+
+
+_LOOPS = (ast.For, ast.ListComp, ast.SetComp, ast.GeneratorExp)
+
+
+def _targets(loop: ast.AST) -> Iterator[str]:
+    heads = [loop] if isinstance(loop, ast.For) else getattr(loop, "generators", [])
+    for head in heads:
+        yield from (n.id for n in ast.walk(head.target) if isinstance(n, ast.Name))
 
 
 def _calls_per_request(script: Script) -> Iterator[tuple[Module, ast.Call]]:
