@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _ROLE = "arn:aws:iam::000000000000:role/SageMaker"
 _BUCKET = "sagedock-contract"
 _SECONDS = 900.0
+_RUNS = "SD501"
+"""The rule whose item fails where what was to be run could not be: every run has it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -130,6 +132,8 @@ class ContractItem(pytest.Item):
             self.add_report_section("call", "advice", _together(advice))
         if wrong := [finding for finding in found if finding.level != "advice"]:
             raise Broken("\n\n".join(told(finding) for finding in wrong))
+        if report.not_run and self.rule.id == _RUNS:
+            raise Broken("\n".join(f"Not run: {sentence}." for sentence in report.not_run))
         if looked and all(one.skipped for one in looked):
             pytest.skip(looked[0].skipped)
 

@@ -101,6 +101,14 @@ def test_a_broken_rule_is_a_failed_item_with_the_finding(project: Path, framewor
     assert "1 failed" in told.stdout
 
 
+def test_what_cannot_be_run_fails_an_item(project: Path, frameworks: Path) -> None:
+    script = project / "src" / "train.py"
+    script.write_text(f"import torch\n{SCRIPT}", encoding="utf-8")
+    told = run(project, frameworks, "--sagedock-contract", "sagedock.toml", "-k", "sagedock")
+    assert told.returncode == 1
+    assert "no image here has torch" in told.stdout
+
+
 def test_fixtures_train_and_deploy_the_project(project: Path, frameworks: Path) -> None:
     told = run(project, frameworks, "test_model.py")
     assert told.returncode == 0, told.stdout + told.stderr

@@ -51,6 +51,7 @@ class Checker:
     _looked: list[Looked] = field(default_factory=list)
     _told: dict[str, Any] = field(default_factory=dict)
     _files: list[str] = field(default_factory=list)
+    _not_run: list[str] = field(default_factory=list)
 
     def scripts(self, path: Path, entry_point: str | None = None) -> list[Script]:
         """Look at the script or folder; nothing of it is run. Raises CheckError where there is
@@ -99,8 +100,11 @@ class Checker:
                 if rule.id in SERVED_RULES and self.choice.takes(rule):
                     self._judge(rule, script, f"{CODE}/{archive.entry}", target)
 
-    def skip(self, kind: Kind, name: str, why: str) -> None:
-        """Say of all chosen rules of a kind why they did not look."""
+    def skip(self, kind: Kind, name: str, why: str, *, wanted: bool = False) -> None:
+        """Say of all chosen rules of a kind why they did not look; `wanted` where they were asked
+        to, so that a check that finds nothing else is no success."""
+        if wanted:
+            self._not_run.append(f"{name}: {why}")
         for rule in RULES:
             if rule.kind == kind and self.choice.takes(rule):
                 self._looked.append(Looked(rule.id, name, why))
@@ -156,7 +160,8 @@ class Checker:
             "instance_type": target.instance_type,
             "channels": None if target.channels is None else list(target.channels),
         }
-        return Report(tuple(ordered), tuple(self._looked), told)
+        not_run = tuple(dict.fromkeys(self._not_run))
+        return Report(tuple(ordered), tuple(self._looked), told, not_run)
 
 
 def check(

@@ -40,12 +40,21 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings in the order of files and lines. Advice has no effect on `is_clean`."""
+    """All findings in the order of files and lines. Advice has no effect on `is_clean`.
+    `not_run` are sentences: what was to be run and could not be."""
 
     findings: tuple[Finding, ...]
     checked: tuple[Looked, ...]
     target: Mapping[str, object]
+    not_run: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
         return all(finding.level == "advice" for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 findings, 2 where there are none and not all could be checked."""
+        if not self.is_clean:
+            return 1
+        return 2 if self.not_run else 0

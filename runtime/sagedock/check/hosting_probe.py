@@ -30,6 +30,9 @@ _TIMED = 200
 _TIMED_SECONDS = 3.0
 _WARM = 20
 _MARK = "SAGEDOCK_CHECK"
+_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"}
+"""Two, on any machine: one alone would never mix up requests."""
+
 LARGEST_ANSWER = 6 * 1024 * 1024
 """What the service would refuse (SD511) is asked for once."""
 
@@ -110,7 +113,7 @@ class _Server:
             arn="arn:aws:sagemaker:us-east-1:000000000000:endpoint/check",
             variant="AllTraffic",
             image=self._plan.image,
-            env={**NOWHERE, **self._plan.environment, _MARK: self._mark},
+            env={**NOWHERE, **_WORKERS, **self._plan.environment, _MARK: self._mark},
             model_folder=self.model,
             workdir=workdir,
             log_group="check",

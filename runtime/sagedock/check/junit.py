@@ -24,11 +24,14 @@ def junit(report: Report) -> str:
         here = [] if looked.rule in told or looked.skipped else found.get(looked.rule, [])
         told |= {looked.rule} if here else set()
         suite.append(_case(looked, here))
+    for sentence in report.not_run:
+        case = ElementTree.SubElement(suite, "testcase", classname="sagedock check", name="run")
+        ElementTree.SubElement(case, "error", message=_clean(sentence))
     failed = sum(1 for case in suite if case.find("failure") is not None)
     skipped = sum(1 for case in suite if case.find("skipped") is not None)
     for name, count in (("tests", len(suite)), ("failures", failed), ("skipped", skipped)):
         suite.set(name, str(count))
-    suite.set("errors", "0")
+    suite.set("errors", str(len(report.not_run)))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)

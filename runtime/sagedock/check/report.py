@@ -23,6 +23,7 @@ def plain(text: str, colour: str) -> str:
 def text(report: Report, paint: Paint = plain) -> str:
     """For people: place and message, the line with a caret, the cloud's answer, the fix."""
     parts = [told(finding, paint) for finding in report.findings]
+    parts += [paint(f"Not run: {sentence}.", "yellow") for sentence in report.not_run]
     return "\n\n".join([*parts, _summary(report)])
 
 
@@ -87,6 +88,7 @@ def as_json(report: Report) -> str:
         ],
         "checked": [asdict(looked) for looked in report.checked],
         "target": dict(report.target),
+        **({"not_run": list(report.not_run)} if report.not_run else {}),
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
@@ -94,12 +96,13 @@ def as_json(report: Report) -> str:
 def github(report: Report) -> str:
     """Workflow commands: GitHub shows each at its line."""
     kinds: dict[Level, str] = {"error": "error", "warning": "warning", "advice": "notice"}
-    return "\n".join(
+    found = [
         f"::{kinds[f.level]} file={_property(f.file)},line={f.line},col={f.column},"
         f"title={_property(f'{f.rule} {f.name}')}::"
         + _data(f"{f.message}\nCloud: {f.cloud}\nFix: {f.fix}")
         for f in report.findings
-    )
+    ]
+    return "\n".join([*found, *(f"::error::Not run: {_data(said)}" for said in report.not_run)])
 
 
 def _data(value: str) -> str:

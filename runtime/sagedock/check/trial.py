@@ -19,6 +19,7 @@ from sagedock.check.probe import Probe, TrainingPlan, code_of, copied_code
 from sagedock.check.request import Request
 from sagedock.check.script import SERVING_MODULE, Script
 from sagedock.check.target import OTHER_FRAMEWORKS, Target, generation_of
+from sagedock.check.training_run_rules import not_to_be_judged
 from sagedock.check.wanted import Wanted
 from sagedock.domain.images import MXNET
 
@@ -74,7 +75,7 @@ class Trial:
         wanted, name = self.wanted, script.entry.file
         image, why = image_for(script.modules, self.checker.target, script.requirements)
         if image is None:
-            self.checker.skip("training", name, why)
+            self.checker.skip("training", name, why, wanted=True)
             self.checker.skip("hosting", name, why)
             return
         job = next((r for r in requests if r.operation == "CreateTrainingJob"), None)
@@ -92,9 +93,15 @@ class Trial:
             resumes=wanted.resume,
         )
         training, model = probe.train(plan)
+        if why := not_to_be_judged(training):
+            self.checker.skip("training", name, why, wanted=True)
+            self.checker.skip("hosting", name, why)
+            return
         self.checker.look("training", training, name)
-        if not training.went_well:
-            self.checker.skip("hosting", name, "the training did not end well")
+        if training.code or not (training.went_well or training.model):
+            why = "the training failed" if training.code else "it was stopped and saved nothing"
+            asked = bool(wanted.requests) and not training.code
+            self.checker.skip("hosting", name, why, wanted=asked)
         elif not wanted.requests and not _serves(script):
             self.checker.skip("hosting", name, "the script has no function that serves")
         else:
@@ -128,7 +135,7 @@ class Trial:
         modules = [archive.code] if archive.code else list(script.modules if script else ())
         image, why = image_for(modules, self.checker.target, None)
         if image is None:
-            self.checker.skip("hosting", archive.file, why)
+            self.checker.skip("hosting", archive.file, why, wanted=True)
             return
         entry = archive.entry
         code = Code(Path(CODE), entry, f"{CODE}/{entry}")

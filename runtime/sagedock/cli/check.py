@@ -127,7 +127,7 @@ def command(
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
     _print(report, form)
-    sys.exit(0 if report.is_clean else 1)
+    sys.exit(report.exit_code)
 
 
 def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
@@ -177,7 +177,7 @@ def _words(options: Sequence[str]) -> list[str]:
 
 def _print(report: Report, form: str) -> None:
     if form == "github":
-        if report.findings:
+        if report.findings or report.not_run:
             click.echo(formats.github(report))
     elif form == "text":
         is_terminal = sys.stdout.isatty()
