@@ -49,7 +49,7 @@ class Daemon:
 
     def __init__(self, folder: Path, hidden: Path | None, configuration: dict[str, Any]) -> None:
         number = next(_NUMBERS)
-        self.folder, self._hidden, self._configuration = folder, hidden, configuration
+        self.folder, self.hidden, self._configuration = folder, hidden, configuration
         folder.chmod(0o711)  # whoever may use the socket has to find it
         self.socket = folder / "sock"
         self._namespace = f"sagedock-test-{number}"
@@ -84,7 +84,8 @@ class Daemon:
             [
                 *("containerd", "--root", self.folder / "containerd-data"),
                 *("--state", self.folder / "containerd", "--address", self._containerd_socket),
-            ]
+            ],
+            self._hide(),
         )
         _until(self._containerd_socket.exists, self._containerd, self.folder / "log")
 
@@ -179,19 +180,23 @@ class Daemon:
             return False
         return True
 
-    def _dockerd_prelude(self) -> list[str]:
-        # `ip netns exec` would mount a /sys without cgroups.
-        enter = ["nsenter", f"--net=/run/netns/{self._namespace}"]
-        if self._hidden is None:
-            return enter
-        hide = f'mount -t tmpfs -o size=1m none {self._hidden} && exec "$@"'
-        return [*enter, "unshare", "--mount", "sh", "-c", hide, "sh"]
+    def _hide(self) -> list[str]:
+        if self.hidden is None:
+            return []
+        hide = f'mount -t tmpfs -o size=1m none {self.hidden} && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", hide, "sh"]
 
-    def _begin(self, words: list[Any], prelude: list[str] | None = None) -> subprocess.Popen[bytes]:
-        held = () if self._held is None or prelude is None else (self._held.fileno(),)
+    def _dockerd_prelude(self) -> list[str]:
+        """Into the namespaces. (`ip netns exec` would mount a /sys without cgroups.)"""
+        assert self._containerd is not None
+        mounts = f"--mount=/proc/{self._containerd.pid}/ns/mnt"
+        return ["nsenter", f"--net=/run/netns/{self._namespace}", mounts]
+
+    def _begin(self, words: list[Any], prelude: list[str]) -> subprocess.Popen[bytes]:
+        held = () if self._held is None else (self._held.fileno(),)
         give = [sys.executable, "-c", _GIVE, *map(str, held)] if held else []
         return subprocess.Popen(
-            [*give, *(prelude or ()), *map(str, words)],
+            [*give, *prelude, *map(str, words)],
             pass_fds=held,
             stdout=self._log,
             stderr=subprocess.STDOUT,

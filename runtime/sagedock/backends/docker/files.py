@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,6 +16,7 @@ from docker.errors import APIError, NotFound
 
 from sagedock.archives import unpack_members
 from sagedock.backends.docker.engine import Engine, explanation
+from sagedock.backends.docker.refusals import in_words
 from sagedock.backends.docker.runs import DockerRun
 from sagedock.errors import RunFailedToStart
 
@@ -43,8 +45,13 @@ def copy_in(
             except APIError as error:
                 raise RunFailedToStart(
                     f"The data could not be copied to {inside} of the container: "
-                    f"{explanation(error)}."
+                    f"{in_words(explanation(error))}"
                 ) from error
+        if tar.returncode != 0:
+            raise RunFailedToStart(
+                f"The data could not be copied to {inside} of the container: tar could not read "
+                f"all of {outside}."
+            )
 
 
 def copy_out(engine: Engine, run: DockerRun) -> None:
@@ -54,11 +61,8 @@ def copy_out(engine: Engine, run: DockerRun) -> None:
         if read_only:
             continue
         try:
-            chunks, _ = engine.client.api.get_archive(run.container, inside, _CHUNK_BYTES)
             with tempfile.TemporaryFile() as spool:
-                for chunk in chunks:
-                    spool.write(chunk)
-                spool.seek(0)
+                engine.patiently(partial(_fetch, engine, run.container, inside, spool))
                 _unpack(spool, outside, Path(inside).name)
         except NotFound as error:
             log.warning("%s of %s is gone: %s", inside, run.name, explanation(error))
@@ -67,6 +71,15 @@ def copy_out(engine: Engine, run: DockerRun) -> None:
                 f"what the run wrote to {inside} could not be brought back from the engine: "
                 f"{explanation(error)}"
             ) from error
+
+
+def _fetch(engine: Engine, container: str, inside: str, spool: IO[bytes]) -> None:
+    spool.seek(0)
+    spool.truncate()
+    chunks, _ = engine.client.api.get_archive(container, inside, _CHUNK_BYTES)
+    for chunk in chunks:
+        spool.write(chunk)
+    spool.seek(0)
 
 
 def _unpack(archive: IO[bytes], folder: Path, top: str) -> None:

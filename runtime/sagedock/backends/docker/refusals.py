@@ -43,11 +43,6 @@ def _sentence(said: str, program: str, image: LocalImage) -> str:
             f"exec: {short}. {program!r} in the image {image.name} is not executable: add `RUN "
             f"chmod +x …/{program}` to its Dockerfile and build it again."
         )
-    if "no space left on device" in said:
-        return (
-            f"{said}. The Docker engine's disk is full: `docker system df` shows what fills it, "
-            "`docker system prune` frees what nothing uses."
-        )
     if "non-overlapping IPv4" in said or "address pools" in said:
         return f"{said}. Remove networks that nothing uses: docker network prune."
     mended = why_not(said)
@@ -55,4 +50,16 @@ def _sentence(said: str, program: str, image: LocalImage) -> str:
         return f"{mended}."
     if "unable to find user" in said:
         return f"{said}. The image {image.name} names a USER that its /etc/passwd does not have."
+    return in_words(said)
+
+
+def in_words(said: str) -> str:
+    """What the engine said, as a sentence, with what to do where that is known."""
+    if "no space left on device" in said:
+        return (
+            f"{said}. The Docker engine's disk is full: `docker system df` shows what fills it, "
+            "`docker system prune` frees what nothing uses."
+        )
+    if "is already in use by container" in said:
+        return f"{said} (`docker rm -f` with that name)."
     return f"{said}."
