@@ -47,7 +47,7 @@ def _sentence(said: str, program: str, image: LocalImage) -> str:
     if "could not select device driver" in said:
         return (
             f"{said}. The engine cannot hand out GPUs: install the NVIDIA Container Toolkit and "
-            "run `nvidia-ctk runtime configure`, or set SAGEDOCK_GPU=off to run on the CPU."
+            "run `nvidia-ctk runtime configure`, or name an instance type without a GPU."
         )
     if "unable to find user" in said:
         return f"{said}. The image {image.name} names a USER that its /etc/passwd does not have."
