@@ -8,18 +8,23 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test test-docker lint types bench clean
 
 help:  ## say what there is
 	@echo 'make TARGET, one of:'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
-		printf '  %-8s %s\n' $$name "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf '  %-11s %s\n' $$name "$$what"; done
 
 demo: $(STAMP)  ## CIFAR-10 from data to predictions, about two minutes (ARGS='--help' for more)
 	@$(BIN)/python examples/cifar10/demo.py $(ARGS)
 
 test: lint types  ## all checks: lint, types, tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-docker: $(STAMP)  ## the tests that need a Docker engine, with the images they run in
+	@$(BIN)/sagedock images build python --backend docker
+	@$(BIN)/sagedock images build mxnet-cpu
+	$(BIN)/python -m pytest -m docker -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(STAMP)  ## ruff, rules and format
 	$(BIN)/ruff check .

@@ -74,7 +74,7 @@ def main() -> None:
     python = Frameworks(frameworks).ensure("mxnet", print).python
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch, "home")
-        with Emulator(home=home, frameworks=frameworks) as dock:
+        with Emulator(home=home, frameworks=frameworks, backend="process") as dock:
             bench = Bench(dock, Path(scratch), python)
             measure_launch(bench, arguments.rounds, arguments.sdk)
         measure_staging(home, Path(scratch), arguments.size, arguments.rounds)
@@ -139,6 +139,25 @@ class Bench:
 
     def in_service(self) -> float:
         """Seconds from CreateEndpoint until boto3's waiter returns."""
+        name = self.configured()
+        began = time.time()
+        self.bring_up(name)
+        took = time.time() - began
+        self.sagemaker.delete_endpoint(EndpointName=name)
+        return took
+
+    def deploy(self) -> str:
+        """The name of an endpoint in service."""
+        name = self.configured()
+        self.bring_up(name)
+        return name
+
+    def bring_up(self, name: str) -> None:
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name)
+
+    def configured(self) -> str:
+        """The name of a new model, and of a configuration with it."""
         self._number += 1
         name = f"endpoint-{self._number}"
         container = {
@@ -160,12 +179,7 @@ class Bench:
             "InitialInstanceCount": 1,
         }
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-        began = time.time()
-        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-        self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name)
-        took = time.time() - began
-        self.sagemaker.delete_endpoint(EndpointName=name)
-        return took
+        return name
 
     def spawned(self, first: str = "") -> float:
         """Seconds until the jobs' interpreter, started by hand, prints a line."""

@@ -35,10 +35,12 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_aws_of_the_user() -> None:
-    """No test may reach, or be led by, the account of whoever runs it."""
+    """No test may reach, or be led by, the account of whoever runs it. Nor by the machine's Docker
+    engine, unless it asks for that: tests of the emulator are about processes."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "SAGEDOCK_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
+    os.environ["SAGEDOCK_BACKEND"] = "process"
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,8 @@ import requests
 from docker.errors import DockerException
 
 from private_engine import why_none
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
+from sagedock.errors import EngineUnavailable
 
 __all__ = ["Daemon", "daemon", "why_none"]
 

@@ -87,9 +87,20 @@ def test_settings_and_keywords_together_are_refused(tmp_path: Path) -> None:
         Emulator(Settings.read({}, home=tmp_path), port=1)
 
 
-def test_a_backend_that_there_is_not_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(StartupError, match="docker"):
+def test_docker_without_an_engine_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
+    with pytest.raises(StartupError, match=r"No Docker engine answers .* --backend process"):
         Emulator(home=tmp_path, backend="docker").start()
+
+
+def test_auto_means_processes_where_no_engine_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
+    with Emulator(home=tmp_path, backend="auto") as dock:
+        assert dock.backend_name == "process"
 
 
 def test_it_leaves_no_threads_behind(tmp_path: Path, frameworks: Path) -> None:

@@ -296,6 +296,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--home", type=Path, default=ROOT / ".sagedock-demo", help="emulator's state"
     )
     parser.add_argument(
+        "--backend",
+        choices=["process", "docker"],
+        default="process",
+        help="where user code runs: processes start sooner, and need no engine and no base image",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="the summary as JSON on stdout, the rest on stderr"
     )
     return parser.parse_args(argv)
@@ -308,7 +314,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="      %(message)s")
     screen.line(screen.style("CIFAR-10 on this machine: no AWS account, no cloud", "bold"))
     try:
-        with Emulator(home=options.home) as dock:
+        with Emulator(home=options.home, backend=options.backend) as dock:
             screen.note(f"emulator at {dock.url}, state in {_short(options.home)}")
             summary = Demo(screen, options, dock).run()
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@
     ├── ImageNotFound             no backend has this image; says which there are
     ├── RunFailedToStart          the backend could not start a run
     ├── StartupError              the emulator cannot start; one sentence for the user
+    │   └── EngineUnavailable     no Docker engine answers, or not to us
     └── CheckError                nothing could be checked; one sentence for the user
 
 Services and everything below them raise; the gateway alone turns a ServiceError into an HTTP
@@ -103,6 +104,10 @@ class RunFailedToStart(SagedockError):
 
 class StartupError(SagedockError):
     """The emulator cannot start; the text is one sentence with a way out."""
+
+
+class EngineUnavailable(StartupError):
+    """No Docker engine answers, or not to us; one sentence with a way out."""
 
 
 class CheckError(SagedockError):

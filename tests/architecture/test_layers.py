@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "archives": {"errors"},
     "client_environment": set(),
     "domain": {"errors"},
-    "check": {"domain", "errors"},
+    "check": {"domain", "aws", "backends", "lifecycle", "archives", "errors"},
     "aws": {"errors"},
     "store": {"domain", "errors"},
     "backends": {"domain", "archives", "errors"},
@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "emulator", "backends", "domain", "home", "client_environment", "services", "server",
         "check", "errors", "settings",
     },
+    "pytest_plugin": {"emulator", "check", "settings", "errors"},
 }  # fmt: skip
 """Room → rooms below it. A room may always import itself, and the package's own __version__."""
 
@@ -64,6 +65,8 @@ DOORS: dict[str, set[str]] = {
     "certifi": {"server/bundles.py"},
     "typing_extensions": {"domain", "emulator.py", "store", "backends", "server", "services"},
     "tomli": {"backends", "domain/families.py"},
+    "pytest": {"pytest_plugin.py"},
+    "boto3": {"pytest_plugin.py"},
 }
 """Third-party library → files or folders that may import it."""
 
@@ -139,6 +142,8 @@ def test_a_library_comes_in_by_its_own_door(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _modules(PACKAGE), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_import_of_our_own_hides_in_a_function(path: Path) -> None:
+    if path.name == "pytest_plugin.py":
+        return  # loaded by every pytest of whoever has sagedock installed: it must cost nothing
     hidden = [
         f"line {line}: {module}"
         for module, line, inside in _imports(path)

@@ -9,9 +9,10 @@ from backends.byo import Maker, maker
 from backends.stages import DockerStage, ProcessStage, ScriptedStage, Stage
 from daemons import Daemon, daemon, why_none
 from sagedock.backends.docker.backend import DockerBackend
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.process import ProcessBackend
+from sagedock.errors import EngineUnavailable
 from scripted import ScriptedBackend
 
 

@@ -2,34 +2,89 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import os
 import re
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from sagedock.check.checker import check
+from check.cases import packed
+from sagedock.check.archive import read_archive
+from sagedock.check.checker import Checker
+from sagedock.check.hosting_run_rules import HostingRule
 from sagedock.check.pages import index, page
+from sagedock.check.request import request_of
+from sagedock.check.request_rules import RequestRule
 from sagedock.check.rule import Rule
 from sagedock.check.rules import RULES
+from sagedock.check.training_run_rules import TrainingRule
+from sagedock.cli import main
 
+STATIC = [rule for rule in RULES if rule.kind in ("script", "request", "artifact")]
+DYNAMIC = [rule for rule in RULES if rule.kind in ("training", "hosting")]
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 
 
-def found(rule: Rule, text: str, folder: Path) -> set[str]:
-    name = re.match(r"# saved as (\S+)", text)
-    script = folder / (name[1] if name else "train.py")
-    script.write_text(text, encoding="utf-8")
-    return {finding.rule for finding in check(script, target=rule.example).findings}
+def checked(rule: Rule[Any], text: str, folder: Path) -> Checker:
+    """After a look at an example of the rule."""
+    checker = Checker(rule.example)
+    if isinstance(rule, RequestRule):
+        beside = (request_of(rule.beside, "other.json"),) if rule.beside else ()
+        checker.requests([replace(request_of(text, "job.json"), others=beside)])
+    elif rule.kind == "artifact":
+        packed(folder, f"rm -rf export model.tar.gz\n{text}")
+        checker.archive(read_archive(folder / "model.tar.gz"))
+    else:
+        name = re.match(r"# saved as (\S+)", text)
+        script = folder / (name[1] if name else "train.py")
+        script.write_text(text, encoding="utf-8")
+        checker.scripts(script)
+    return checker
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_the_examples_of_a_rule_are_true(rule: Rule, tmp_path: Path) -> None:
+def found(rule: Rule[Any], text: str, folder: Path) -> set[str]:
+    return {finding.rule for finding in checked(rule, text, folder).report.findings}
+
+
+@pytest.mark.parametrize("rule", STATIC, ids=lambda rule: rule.id)
+def test_the_examples_of_a_rule_are_true(rule: Rule[Any], tmp_path: Path) -> None:
     assert found(rule, rule.failing, tmp_path) == {rule.id}
     assert found(rule, rule.passing, tmp_path) == set()
 
 
+@functools.cache
+def found_by_running(text: str, options: tuple[str, ...], files: tuple[tuple[str, str], ...],
+                     frameworks: Path) -> frozenset[str]:  # fmt: skip
+    """Rules that find something in the script, trained and served for real."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("train.py", text), *files):
+            Path(folder, name).write_text(content, encoding="utf-8")
+        options = tuple(
+            os.path.join(folder, word) if word in dict(files) else word for word in options
+        )
+        command = ["check", os.path.join(folder, "train.py"), *options, "--format", "json"]
+        told = CliRunner(env={"SAGEDOCK_FRAMEWORKS": str(frameworks)}).invoke(main, command)
+        assert told.exit_code in (0, 1), told.stderr
+        return frozenset(finding["rule"] for finding in json.loads(told.stdout)["findings"])
+
+
+@pytest.mark.parametrize("rule", DYNAMIC, ids=lambda rule: rule.id)
+def test_the_examples_of_a_rule_on_runs_are_true(rule: Rule[Any], frameworks: Path) -> None:
+    assert isinstance(rule, (TrainingRule, HostingRule))
+    files = tuple(rule.files.items())
+    options = getattr(rule, "passing_options", ()) or rule.options
+    assert found_by_running(rule.failing, rule.options, files, frameworks) == {rule.id}
+    assert found_by_running(rule.passing, options, files, frameworks) == set()
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_the_page_of_a_rule_is_up_to_date(rule: Rule) -> None:
+def test_the_page_of_a_rule_is_up_to_date(rule: Rule[Any]) -> None:
     written = (PAGES / f"{rule.id}.md").read_text(encoding="utf-8")
     assert written == page(rule), "run `python -m sagedock.check.pages docs/rules`"
 

@@ -62,7 +62,10 @@ def test_a_home_of_a_newer_sagedock_is_a_sentence(sagedock: Sagedock, tmp_path: 
         (["--home", "/proc/nowhere"], "cannot be used"),
     ],
 )
-def test_what_cannot_be_is_a_sentence(sagedock: Sagedock, flags: list[str], words: str) -> None:
+def test_what_cannot_be_is_a_sentence(
+    sagedock: Sagedock, flags: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nobody")
     told = sagedock("serve", "--port", "0", *flags)
     assert told.returncode == 1
     assert words in told.stderr

@@ -114,6 +114,66 @@ def test_images_build_makes_an_environment_and_says_where(sagedock: Sagedock) ->
     assert {row["family"]: row["ready"] for row in rows}["python"] is True
 
 
+NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+
+def test_without_an_engine_images_shows_environments_and_says_why(sagedock: Sagedock) -> None:
+    for words in (("images",), ("images", "ls")):
+        told = sagedock(*words, env=NO_ENGINE).stdout
+        assert "python on Python 3" in told
+        assert "sagedock/python:3.11-cpu" not in told
+        assert "No Docker engine answers at unix:///nowhere/docker.sock" in told
+
+
+def test_without_an_engine_build_makes_the_environment(sagedock: Sagedock) -> None:
+    told = sagedock("images", "build", "python", env=NO_ENGINE)
+    assert told.returncode == 0, told.stderr
+    assert Path(told.stdout.strip()).is_dir()
+
+
+@pytest.mark.parametrize(
+    "words", [["build", "python", "--backend", "docker"], ["save", "x.tar"], ["load", "x.tar"]]
+)
+def test_what_needs_an_engine_says_so(sagedock: Sagedock, words: list[str]) -> None:
+    told = sagedock("images", *words, env=NO_ENGINE)
+    assert told.returncode == 1
+    assert "No Docker engine answers" in told.stderr
+
+
+def test_a_family_that_is_none_is_named_with_those_there_are(sagedock: Sagedock) -> None:
+    told = sagedock("images", "build", "torch", env=NO_ENGINE)
+    assert told.returncode == 1
+    assert "no image family 'torch'. There are mxnet (and mxnet-cuda), python." in told.stderr
+
+
+def test_the_image_for_gpus_is_no_environment(sagedock: Sagedock) -> None:
+    told = sagedock("images", "build", "mxnet-cuda", "--backend", "process", env=NO_ENGINE)
+    assert told.returncode == 1
+    assert "mxnet-cuda is an image" in told.stderr
+    told = sagedock("images", "build", "python-gpu", env=NO_ENGINE)
+    assert "python has no image for GPUs" in told.stderr
+
+
+def test_images_shows_the_table_of_the_home(sagedock: Sagedock, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    row = '[[image]]\nuri = "*/mine:*"\nrun = "mine:latest"\n[family.own]\n'
+    (tmp_path / "home" / "images.toml").write_text(row)
+    told = sagedock("images", env=NO_ENGINE).stdout
+    assert "*/mine:*\n  is run as  mine:latest" in told
+    assert "sagedock/own" in told
+    told_of_build = sagedock("images", "build", "own", env=NO_ENGINE)
+    assert told_of_build.returncode == 1
+    assert "[family.own.environment]" in told_of_build.stderr
+
+
+def test_a_table_that_cannot_be_right_stops_the_command(sagedock: Sagedock, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "images.toml").write_text("[[images]]\n")
+    told = sagedock("images")
+    assert told.returncode == 1
+    assert "images.toml: images means nothing. Known here: family, image" in told.stderr
+
+
 def test_doctor_says_what_is_there_and_that_nothing_is_bad(sagedock: Sagedock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         free = str(holder.getsockname()[1])

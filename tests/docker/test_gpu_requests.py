@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.errors import APIError, ImageNotFound
@@ -19,8 +20,10 @@ from docker.models.containers import Container
 
 import private_engine
 from private_engine import GPUS, IMAGE, PrivateEngine, environment
-from sagedock.backends.docker.engine import EngineFacts
+from sagedock.backends.base import RunSpec
+from sagedock.backends.docker.engine import EngineFacts, explanation
 from sagedock.backends.docker.engine_gpus import EngineGpus, ask, look
+from sagedock.backends.docker.equipment import Equipment, Gpus, Policy
 from sagedock.backends.docker.gpu_request import (
     PODMAN,
     TOOLKIT_MISSING,
@@ -30,7 +33,9 @@ from sagedock.backends.docker.gpu_request import (
     ways,
     why_not,
 )
+from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.gpus import Discovery, Gpu
+from sagedock.domain.images import ImageTable
 from sagedock.errors import RunFailedToStart
 
 LABELS = {"sagedock.test": "gpus"}
@@ -127,7 +132,7 @@ def test_a_gpu_that_the_cdi_specification_lacks_is_told_with_the_way_out(
 ) -> None:
     with pytest.raises(APIError) as caught:
         environment_with(engine, PIECE, way="cdi")
-    assert "sudo nvidia-ctk cdi generate" in why_not(caught.value)
+    assert "sudo nvidia-ctk cdi generate" in str(why_not(explanation(caught.value)))
 
 
 # --- what an engine has ------------------------------------------------------------------------
@@ -245,6 +250,110 @@ def test_podman_is_refused_since_it_would_drop_the_request() -> None:
 def test_cdi_is_tried_where_the_engine_reads_specifications() -> None:
     assert ways(DOCKER) == ("nvidia",)
     assert ways(dataclasses.replace(DOCKER, cdi_folders=("/etc/cdi",))) == ("nvidia", "cdi")
+
+
+# --- what the backend makes of it --------------------------------------------------------------
+
+OWN, FOR_HOPPER = "my-algorithm:1", "my-algorithm:hopper"
+
+
+def equipment(engine: PrivateEngine, **policy: Any) -> Equipment:
+    return Equipment(engine.engine, ImageTable.builtin(), Policy(**policy), "test", True)
+
+
+def given(
+    equipment: Equipment, engine: PrivateEngine, job: str, instance: str, name: str = OWN
+) -> Gpus:
+    """What the only run of a training job gets. OWN holds code for the GPUs there are."""
+    image = find_image(engine.engine, name)
+    if image is None:
+        code = "sm_90" if name == FOR_HOPPER else "sm_70 sm_80"
+        engine.make_image(name, f'LABEL sagedock.gpu.architectures="{code}"')
+        image = find_image(engine.engine, name)
+    assert image is not None
+    spec = RunSpec(
+        name=f"{job}-algo-1",
+        image=name,
+        command=("train",),
+        workdir=Path("/nowhere"),
+        instance_type=instance,
+        labels={"job": job},
+    )
+    return equipment.take_gpus(spec, image)
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+@pytest.mark.parametrize(("instance", "count"), [("ml.p3.2xlarge", 1), ("ml.p3.16xlarge", 2)])
+def test_a_run_gets_the_gpus_of_its_instance_type_and_its_container_sees_them(
+    engine: PrivateEngine, instance: str, count: int
+) -> None:
+    gpus = given(equipment(engine), engine, "first", instance)
+    assert gpus.uuids == GPUS[:count]
+    found = engine.run("env", device_requests=list(gpus.requests), environment=dict(gpus.env))
+    seen = environment(found.splitlines())["NVIDIA_VISIBLE_DEVICES"]
+    assert seen == ",".join(GPUS[:count])
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_a_run_on_a_cpu_instance_sees_none_though_its_image_says_all(
+    engine: PrivateEngine,
+) -> None:
+    gpus = given(equipment(engine), engine, "first", "ml.m5.xlarge")
+    assert (gpus.uuids, gpus.requests) == ((), ())
+    found = engine.run("env", environment=dict(gpus.env))
+    assert environment(found.splitlines())["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_an_image_without_code_for_the_gpu_is_refused_before_its_start(
+    engine: PrivateEngine,
+) -> None:
+    with pytest.raises(RunFailedToStart) as caught:
+        given(equipment(engine), engine, "first", "ml.p3.2xlarge", FOR_HOPPER)
+    assert str(caught.value).startswith(
+        f"{FOR_HOPPER} has GPU code for sm_90; the NVIDIA Stand-in needs sm_86. Run it on a CPU"
+    )
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_two_jobs_never_get_the_same_gpu_unless_sharing_is_set(engine: PrivateEngine) -> None:
+    apart = equipment(engine)
+    assert given(apart, engine, "first", "ml.p3.16xlarge").uuids == GPUS
+    with pytest.raises(RunFailedToStart, match="All 2 GPUs are used by training job first: wait"):
+        given(apart, engine, "second", "ml.p3.2xlarge")
+    apart.give_back("first-algo-1")
+    assert given(apart, engine, "second", "ml.p3.2xlarge").uuids == GPUS[:1]
+    together = equipment(engine, gpu_sharing=True)
+    assert given(together, engine, "first", "ml.p3.16xlarge").uuids == GPUS
+    assert given(together, engine, "second", "ml.p3.16xlarge").uuids == GPUS
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_a_run_that_was_started_before_us_keeps_its_gpu(engine: PrivateEngine) -> None:
+    told = {"sagedock.run": "old-algo-1", "sagedock.gpus": GPUS[0], "sagedock.job": "old"}
+    after_a_restart = equipment(engine)
+    after_a_restart.hold_gpus({"Config": {"Labels": told}})
+    assert given(after_a_restart, engine, "first", "ml.p3.2xlarge").uuids == GPUS[1:]
+    with pytest.raises(RunFailedToStart, match="used by training job old and training job first"):
+        given(after_a_restart, engine, "second", "ml.p3.2xlarge")
+
+
+@pytest.mark.docker
+@needs_a_private_engine
+def test_an_engine_without_the_toolkit_runs_on_the_cpu_or_fails_when_strict(
+    bare: PrivateEngine,
+) -> None:
+    assert given(equipment(bare), bare, "first", "ml.p3.2xlarge") == Gpus()
+    warning = equipment(bare).plan(OWN, "ml.p3.2xlarge").warning
+    assert warning is not None
+    assert f"no GPU was found here ({TOOLKIT_MISSING}): this runs on the CPU" in warning
+    with pytest.raises(RunFailedToStart, match="leave SAGEDOCK_GPU=strict away"):
+        given(equipment(bare, gpu="strict"), bare, "first", "ml.p3.2xlarge")
 
 
 # --- what doctor says of it --------------------------------------------------------------------

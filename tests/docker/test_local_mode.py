@@ -11,8 +11,9 @@ import pytest
 
 from journeys.client_environments import CannotBuild, client_environment
 from sagedock.backends.docker import builds
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.domain.images import MXNET
+from sagedock.errors import EngineUnavailable
 
 pytestmark = [pytest.mark.docker, pytest.mark.sdk, pytest.mark.slow]
 

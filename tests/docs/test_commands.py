@@ -23,7 +23,19 @@ LEFT_OUT = {
     "make types": "part of `make test`",
     "make bench": "measures for a minute, and wants a quiet machine",
     "pip install .": "installs from an index; `make` does it before any test",
+    "sagedock check": "reads sagedock.toml, which needs Python 3.11; tests/check runs it",
+    "pytest --sagedock-contract sagedock.toml": "the same",
     "sagedock run -- jupyter lab": "a server that ends with its user",
+    "sagedock images build mxnet-cpu": "fetches 100 MB; tests/docker builds it",
+    "sagedock images build mxnet-cuda": "fetches 2.2 GB",
+    "sagedock images build mxnet --base registry.example.com/python:3.11-slim-bookworm": (
+        "an example's registry"
+    ),
+    "docker build -f containers/mxnet/Dockerfile.cpu -t sagedock/mxnet:1.9.1-cpu containers": (
+        "needs an engine; tests/docker builds the same file"
+    ),
+    "sagedock images save bundle.tar.gz mxnet python": "needs an engine; tests/docker does it",
+    "sagedock images load bundle.tar.gz": "needs an engine; tests/docker does it",
 }
 """Commands that are on a page and not run here, each with its reason."""
 
@@ -36,7 +48,7 @@ SDKS = {
 }
 """Pythons that have SageMaker SDK v1 and v2. Read now: a fixture for all tests removes them."""
 
-ELSEWHERE = {"compose"}
+ELSEWHERE = {"compose", "docker"}
 """Pages whose commands need a Docker engine: tests/docker runs them."""
 
 TO_RUN = [

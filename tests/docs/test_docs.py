@@ -11,6 +11,7 @@ from docs.pages import PAGES, ROOT, fences, links
 from sagedock import Settings
 from sagedock.cli import COMMANDS
 from sagedock.cli.operations import markdown
+from sagedock.domain.images import ImageTable
 
 LANGUAGES = {"sh", "python", "text", "json", "yaml", "toml"}
 LINKED = (
@@ -19,6 +20,7 @@ LINKED = (
     ROOT / "runtime" / "README.md",
     ROOT / "runtime" / "DECISIONS.md",
     ROOT / "containers" / "README.md",
+    ROOT / "examples" / "byo-sklearn" / "README.md",
 )
 OWN_VARIABLES = re.compile(r"SAGEDOCK_[A-Z0-9_]+")
 BETWEEN_THE_SIDES = ROOT / "containers" / "README.md"
@@ -94,6 +96,19 @@ def test_every_fence_says_what_it_is(page: Path) -> None:
         f"line {f.line}: {f.language!r}" for f in fences(page) if f.language not in LANGUAGES
     ]
     assert not unknown
+
+
+def test_the_image_table_of_the_page_is_one(tmp_path: Path) -> None:
+    (table,) = [f for f in fences(ROOT / "docs" / "images.md") if f.language == "toml"]
+    (tmp_path / "images.toml").write_text(table.text, encoding="utf-8")
+    (tmp_path / "torch").mkdir()
+    for name in ("requirements.txt", "Dockerfile"):
+        (tmp_path / "torch" / name).touch()
+
+    images = ImageTable.read(tmp_path / "images.toml")
+
+    assert images.resolve("pytorch-training:2.1.0-cpu-py310").framework == "torch"
+    assert images.resolve("registry.example.com/mxnet-patched:7").version == "1.9.0"
 
 
 def test_what_enforces_a_rule_exists() -> None:

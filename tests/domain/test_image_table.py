@@ -40,7 +40,8 @@ def test_a_family_stands_for_its_own_engine_images(family: ImageFamily) -> None:
 
 def test_a_further_family_is_a_table_row_with_its_files(tmp_path: Path) -> None:
     (tmp_path / "torch.txt").write_text("torch==2.0.0\n")
-    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "Dockerfile").write_text("FROM scratch\n")
     images = table(
         tmp_path,
         """
@@ -51,7 +52,7 @@ def test_a_further_family_is_a_table_row_with_its_files(tmp_path: Path) -> None:
         [family.torch.environment]
         requirements = [{ python = "3.10", file = "torch.txt" }]
         [family.torch.docker]
-        cpu = "Dockerfile"
+        cpu = "torch/Dockerfile"
         """,
     )
 
@@ -105,6 +106,10 @@ def test_the_first_row_that_fits_wins_also_over_families(tmp_path: Path) -> None
         ("[family.x]\nrelease = 'a b'", "family.x.release is 'a b': it becomes a tag"),
         ("[family.X]", "family.X is 'X': a name has small letters"),
         ("[family.x.docker]\ncpu = 'no'", "family.x.docker.cpu is 'no': there is no such file in"),
+        (
+            "[family.x.docker]\ncpu = 'images.toml'",
+            "takes its whole folder: give it one of its own",
+        ),
         ("[family.x.docker]\ntpu = 'no'", "family.x.docker.tpu means nothing. Known here: cpu, g"),
         ("[family.x.environment]\nrequirements = ['a']", 'entries as { python = "3.11", file'),
         ("[family.mxnet]", "which is the family mxnet's. Name the family otherwise"),

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 import pytest
 from docker.errors import APIError
 
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
-from sagedock.backends.docker.engine_gpus import EngineGpus, architectures_of, ask
+from sagedock.backends.docker.engine import Engine
+from sagedock.backends.docker.engine_gpus import EngineGpus, ask
 from sagedock.backends.docker.gpu_request import WITHOUT_GPUS, device_requests
+from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.gpu_rules import MXNET_WHEEL_ARCHITECTURES, can_use, refusal
 from sagedock.backends.gpus import Gpu, by_nvidia_smi, by_nvml, discover
+from sagedock.errors import EngineUnavailable
 
 # Read at import: before a test starts, the variables of sagedock's are taken away.
 IMAGE = os.environ.get("SAGEDOCK_TEST_GPU_IMAGE", "sagedock/mxnet:1.9.1-gpu")
@@ -62,7 +64,7 @@ def engine() -> Iterator[Engine]:
         engine = Engine.connect()
     except EngineUnavailable as error:
         pytest.skip(str(error))
-    if architectures_of(engine, IMAGE) is None:
+    if find_image(engine, IMAGE) is None:
         engine.close()
         pytest.skip(f"needs the image {IMAGE}")
     yield engine
@@ -78,7 +80,8 @@ def found(engine: Engine) -> EngineGpus:
 
 @pytest.fixture(scope="module")
 def architectures(engine: Engine) -> tuple[str, ...]:
-    return architectures_of(engine, IMAGE) or MXNET_WHEEL_ARCHITECTURES
+    image = find_image(engine, IMAGE)
+    return (image and image.gpu_architectures) or MXNET_WHEEL_ARCHITECTURES
 
 
 def run(engine: Engine, found: EngineGpus, gpus: tuple[Gpu, ...], *command: str) -> tuple[int, str]:

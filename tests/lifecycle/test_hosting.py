@@ -391,3 +391,17 @@ def test_a_failed_endpoint_can_be_deleted(house: House) -> None:
     house.settled("Failed")
     house.deletes()
     wait_for(house.is_gone, bool, 10)
+
+
+def test_servers_begin_before_their_model_is_staged_and_are_given_up_with_it(house: House) -> None:
+    house.backend.always("serve").serves()
+    house.config("two", {"InitialInstanceCount": 2})
+    house.deploy(config="two")
+    house.settled()
+    assert sorted(house.backend.begun) == sorted(spec.name for spec in house.backend.specs)
+
+    house.model("empty", ModelDataUrl=f"s3://{BUCKET}/nothing.tar.gz")
+    house.config("bad", model="empty")
+    house.deploy("bad", config="bad")
+    house.settled("Failed", name="bad")
+    assert house.backend.begun[-1] in house.backend.abandoned

@@ -324,3 +324,43 @@ def test_whoever_waits_hears_of_each_step(house: House) -> None:
     house.ended()
     wait_for(lambda: seen, lambda s: bool(s and s[-1] == "Completed"), 5)
     assert seen == ["Downloading", "Training", "Uploading", "Completed"]
+
+
+def test_a_start_begins_before_the_data_is_staged_and_is_given_up_with_it(house: House) -> None:
+    house.train("no-data", InputDataConfig=[channel(f"s3://{BUCKET}/nothing/")])
+    assert house.ended("no-data").status == "Failed"
+    assert house.backend.begun == []
+
+    house.backend.expect("train")
+    house.train("with-data")
+    assert house.ended("with-data").status == "Completed"
+    names = [spec.name for spec in house.backend.specs]
+    assert house.backend.begun == names
+    assert house.backend.abandoned == names
+
+
+def test_what_the_backend_knows_of_the_end_stands_before_the_scripts_own_words(
+    house: House,
+) -> None:
+    play = house.backend.expect("train").writes("output/failure", b"no more")
+    play.is_told_of("killed for memory: it needed more than its limit of 8 GiB").exits(137)
+    house.train()
+    assert house.ended().failure_reason == (
+        "AlgorithmError: killed for memory: it needed more than its limit of 8 GiB. no more, "
+        "exit code: 137"
+    )
+
+
+def test_a_run_that_its_engine_ended_is_no_fault_of_the_script(house: House) -> None:
+    house.backend.expect("train").is_told_of("the Docker engine was stopped").vanishes()
+    house.train()
+    assert house.ended().failure_reason == (
+        "InternalServerError: the Docker engine was stopped. Create the job again."
+    )
+
+
+def test_the_run_is_told_its_instance_type(house: House) -> None:
+    house.backend.expect("train")
+    house.train()
+    house.ended()
+    assert house.backend.specs[0].instance_type == "ml.m5.large"

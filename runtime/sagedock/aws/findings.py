@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sagedock.aws.model import Shape
 
@@ -11,17 +11,32 @@ Place: TypeAlias = "tuple[Place, str] | None"
 """Where a value is: the place around it, and its name there. Made text only when something is
 wrong, for most requests are right and a tuple costs next to nothing."""
 
+
+class Complaint(NamedTuple):
+    """One thing wrong with a request: where, in AWS's words, and which constraint is broken
+    ("null", "enum", "maximum", "minimum", "pattern", "members")."""
+
+    place: Place
+    text: str
+    broken: str
+
+
 _SHOWN: Final = 120
 """Characters of a value that an error repeats."""
 
 
 def place_text(place: Place) -> str:
     """A place as AWS's messages have it: `inputDataConfig.1.member.channelName`."""
+    return ".".join(place_names(place))
+
+
+def place_names(place: Place) -> list[str]:
+    """The names that make the place, from the outermost to the innermost."""
     names: list[str] = []
     while place:
         place, name = place
         names.append(name)
-    return ".".join(reversed(names))
+    return names[::-1]
 
 
 def lower_camel(name: str) -> str:
@@ -68,6 +83,7 @@ def _bound(number: float) -> str:
     return str(int(number)) if float(number).is_integer() else str(number)
 
 
-def null_at(place: Place) -> str:
+def null_at(place: Place) -> Complaint:
     where = place_text(place)
-    return f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
+    said = f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
+    return Complaint(place, said, "null")

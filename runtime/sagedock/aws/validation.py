@@ -21,7 +21,15 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 from sagedock.aws import model, patterns
-from sagedock.aws.findings import Place, constraints, lower_camel, null_at, place_text, shown_value
+from sagedock.aws.findings import (
+    Complaint,
+    Place,
+    constraints,
+    lower_camel,
+    null_at,
+    place_text,
+    shown_value,
+)
 from sagedock.aws.model import Call, Shape
 from sagedock.errors import ServiceError, ValidationException
 
@@ -56,7 +64,7 @@ class Checker:
         self.types = _PYTHON.get(shape.kind, (object,))
         self.is_sensitive = shape.is_sensitive
 
-    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+    def check(self, value: Any, place: Place, findings: list[Complaint]) -> None:
         """Append to `findings`. Raises SerializationException for a value of another type."""
         self.check_type(value, place)
 
@@ -66,9 +74,11 @@ class Checker:
         if not isinstance(value, self.types) or isinstance(value, bool):
             raise _wrong_type(value, self.kind, place)
 
-    def complaint(self, value: Any, place: Place, constraint: str) -> str:
+    def complaint(self, value: Any, place: Place, broken: str, constraint: str) -> Complaint:
         shown = "" if self.is_sensitive else f" {shown_value(value)}"
-        return f"Value{shown} at '{place_text(place)}' failed to satisfy constraint: {constraint}"
+        where = place_text(place)
+        said = f"Value{shown} at '{where}' failed to satisfy constraint: {constraint}"
+        return Complaint(place, said, broken)
 
 
 class Text(Checker):
@@ -90,18 +100,18 @@ class Text(Checker):
             and (self.fullmatch is None or self.fullmatch(value) is not None)
         )
 
-    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+    def check(self, value: Any, place: Place, findings: list[Complaint]) -> None:
         self.check_type(value, place)
         if self.is_fine(value):
             return
         if self.enum and value not in self.enum:
-            findings.append(self.complaint(value, place, self.constraints["enum"]))
+            findings.append(self.complaint(value, place, "enum", self.constraints["enum"]))
         if len(value) > self.maximum:
-            findings.append(self.complaint(value, place, self.constraints["maximum"]))
+            findings.append(self.complaint(value, place, "maximum", self.constraints["maximum"]))
         if len(value) < self.minimum:
-            findings.append(self.complaint(value, place, self.constraints["minimum"]))
+            findings.append(self.complaint(value, place, "minimum", self.constraints["minimum"]))
         if self.fullmatch and not self.fullmatch(value):
-            findings.append(self.complaint(value, place, self.constraints["pattern"]))
+            findings.append(self.complaint(value, place, "pattern", self.constraints["pattern"]))
 
 
 class Bounded(Checker):
@@ -113,15 +123,17 @@ class Bounded(Checker):
         self.maximum = float("inf") if shape.maximum is None else shape.maximum
         self.constraints = constraints(shape)
 
-    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+    def check(self, value: Any, place: Place, findings: list[Complaint]) -> None:
         self.check_type(value, place)
         self.check_bounds(value, value, place, findings)
 
-    def check_bounds(self, size: float, value: Any, place: Place, findings: list[str]) -> None:
+    def check_bounds(
+        self, size: float, value: Any, place: Place, findings: list[Complaint]
+    ) -> None:
         if self.minimum <= size <= self.maximum:
             return
         broken = "maximum" if size > self.maximum else "minimum"
-        findings.append(self.complaint(value, place, self.constraints[broken]))
+        findings.append(self.complaint(value, place, broken, self.constraints[broken]))
 
 
 class List(Bounded):
@@ -132,7 +144,7 @@ class List(Bounded):
         self.types = (list, tuple)
         self.member = _checker(service, shape.member)
 
-    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+    def check(self, value: Any, place: Place, findings: list[Complaint]) -> None:
         self.check_type(value, place)
         self.check_bounds(len(value), value, place, findings)
         member = self.member
@@ -149,7 +161,9 @@ class List(Bounded):
                 if not texts.is_fine(item):
                     wrong.append(item)
         if wrong and texts:
-            findings.append(self.complaint(wrong, place, _together("Member must", texts)))
+            findings.append(
+                self.complaint(wrong, place, "members", _together("Member must", texts))
+            )
 
 
 class Map(Bounded):
@@ -161,19 +175,19 @@ class Map(Bounded):
         self.key = _checker(service, shape.key)
         self.value = _checker(service, shape.value)
 
-    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+    def check(self, value: Any, place: Place, findings: list[Complaint]) -> None:
         self.check_type(value, place)
         self.check_bounds(len(value), value, place, findings)
         if isinstance(self.key, Text):
             wrong = _not_fine(self.key, value, place, of_keys=True)
             if wrong:
                 must = _together("Map keys must", self.key)
-                findings.append(self.complaint(wrong, place, must))
+                findings.append(self.complaint(wrong, place, "members", must))
         if isinstance(self.value, Text):
             wrong = _not_fine(self.value, value, place, of_keys=False)
             if wrong:
                 must = _together("Map value must", self.value)
-                findings.append(self.complaint(wrong, place, must))
+                findings.append(self.complaint(wrong, place, "members", must))
         texts = isinstance(self.value, Text)
         for key, item in value.items():
             if item is None:
@@ -215,7 +229,7 @@ class Structure(Checker):
             for name, member in self._shape.members.items()
         }
 
-    def check(self, value: Any, place: Place, findings: list[str]) -> None:
+    def check(self, value: Any, place: Place, findings: list[Complaint]) -> None:
         self.check_type(value, place)
         for name in self.required:
             if value.get(name) is None:
@@ -230,29 +244,37 @@ class Structure(Checker):
 def validate(call: Call, params: Mapping[str, Any]) -> None:
     """Raises a ValidationException (400; its code is the service's own) that names everything
     wrong with `params`, and SerializationException (400) for a value of another type."""
-    shape = model.operation(call.service, call.operation).input
-    if shape is None:
-        return
-    findings: list[str] = []
-    try:
-        _checker(call.service, shape).check(params, None, findings)
-    except RecursionError as error:
-        said = "The request is nested too deeply"
-        raise ServiceError(said, code="SerializationException", status=400) from error
+    findings = complaints(call.service, call.operation, params)
     if not findings:
         return
+    told = [finding.text for finding in findings]
     if call.service == "s3":
-        raise _s3_error(shape, params, findings)
+        raise _s3_error(model.operation(call.service, call.operation).input, params, told)
     counted = "error" if len(findings) == 1 else "errors"
     raise ValidationException(
-        f"{len(findings)} validation {counted} detected: {'; '.join(findings)}",
+        f"{len(findings)} validation {counted} detected: {'; '.join(told)}",
         code=CODES[call.service],
     )
 
 
-def _s3_error(shape: Shape, params: Mapping[str, Any], findings: list[str]) -> ServiceError:
+def complaints(service: str, operation: str, params: Mapping[str, Any]) -> list[Complaint]:
+    """Everything wrong with `params`, each with its place. Raises SerializationException (400)
+    for a value of another type."""
+    shape = model.operation(service, operation).input
+    findings: list[Complaint] = []
+    if shape is None:
+        return findings
+    try:
+        _checker(service, shape).check(params, None, findings)
+    except RecursionError as error:
+        said = "The request is nested too deeply"
+        raise ServiceError(said, code="SerializationException", status=400) from error
+    return findings
+
+
+def _s3_error(shape: Shape | None, params: Mapping[str, Any], findings: list[str]) -> ServiceError:
     """S3's words for a part of the request that is missing."""
-    if shape.payload in shape.required and params.get(shape.payload or "") is None:
+    if shape and shape.payload in shape.required and params.get(shape.payload or "") is None:
         return ServiceError("Request Body is empty", code="MissingRequestBodyError", status=400)
     said = (
         "The XML you provided was not well-formed or did not validate against our published "

@@ -39,8 +39,23 @@ class Frameworks:
     def __init__(self, root: Path, families: tuple[ImageFamily, ...] = builtin_families()) -> None:
         self.root = root
         self._families = {family.name: family for family in families}
-        self.uv = _uv()
         self._installed: dict[Path, object] = {}
+
+    @functools.cached_property
+    def uv(self) -> Path:
+        """The program that builds them. Imported only here: the emulator's own image leaves uv out,
+        since the docker backend builds no environments (runtime/Dockerfile). Raises StartupError
+        where it is missing."""
+        try:
+            from uv import find_uv_bin
+
+            return Path(find_uv_bin())
+        except (ImportError, FileNotFoundError) as error:
+            raise StartupError(
+                "The program uv, which builds environments for user code, is missing from this "
+                "installation: `pip install --force-reinstall uv` brings it back; with --backend "
+                "docker it is not needed."
+            ) from error
 
     @functools.cached_property
     def toolkit(self) -> ToolkitSource:
@@ -123,18 +138,3 @@ class Frameworks:
                 f"uv could not fetch one ({refused}). Install Python {best.python_version}."
             )
         return best, interpreter
-
-
-def _uv() -> Path:
-    """Imported only here: the emulator's own image leaves uv out, since the docker backend builds
-    no environments (runtime/Dockerfile)."""
-    try:
-        from uv import find_uv_bin
-
-        return Path(find_uv_bin())
-    except (ImportError, FileNotFoundError) as error:
-        raise StartupError(
-            "The program uv, which builds environments for user code, is missing from this "
-            "installation: `pip install --force-reinstall uv` brings it back; with --backend "
-            "docker it is not needed."
-        ) from error

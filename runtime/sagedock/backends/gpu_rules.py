@@ -73,9 +73,9 @@ def plan(
     return GpuPlan(asked, "gpu")
 
 
-def refusal(gpus: Sequence[Gpu], architectures: Sequence[str], image: str) -> str | None:
-    """Why `image` can run on none of `gpus`, by the code that it holds (words of its label, such as
-    sm_70 and compute_80); None where it can, or where that is not known (no words, no GPU)."""
+def refusal(gpus: Sequence[Gpu], architectures: tuple[str, ...], image: str) -> str | None:
+    """Why `image` can run on none of `gpus`, by the code that it holds (the words of its label:
+    sm_70, compute_80); None where it can, or where that is not known (no words, no GPU)."""
     if not gpus or can_use(gpus, architectures):
         return None
     needs = {gpu.architecture: gpu.name for gpu in gpus}
@@ -86,7 +86,7 @@ def refusal(gpus: Sequence[Gpu], architectures: Sequence[str], image: str) -> st
     )
 
 
-def can_use(gpus: Iterable[Gpu], architectures: Sequence[str]) -> tuple[Gpu, ...]:
+def can_use(gpus: Iterable[Gpu], architectures: tuple[str, ...]) -> tuple[Gpu, ...]:
     """Those of `gpus` that an image with such code can use; all where its code is not known.
 
     CUDA's rules (CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility"):

@@ -38,20 +38,18 @@ class ToolkitSource:
         self._hook = in_wheel if in_wheel.is_file() else self._package.parent / _HOOK
 
     def files(self) -> dict[str, Path]:
-        """All its files by their place below `containers/mxnet/toolkit`, in order."""
-        found = {
-            path.relative_to(self._package.parent).as_posix(): path
-            for path in sorted(self._package.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-        return {**found, _HOOK: self._hook}
+        """All its files by their place below `containers/mxnet/toolkit`."""
+        root, found = str(self._package.parent), {_HOOK: self._hook}
+        for folder, names, files in os.walk(self._package):
+            names[:] = [name for name in names if name != "__pycache__"]
+            for file in files:
+                path = os.path.join(folder, file)
+                found[os.path.relpath(path, root)] = Path(path)
+        return found
 
     def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
         """Changes when a file of the toolkit does; costs a look at each (under a millisecond)."""
-        looks = [(self._hook, self._hook.stat())]
-        for folder, names, files in os.walk(self._package):
-            names[:] = [name for name in names if name != "__pycache__"]
-            looks += [(Path(folder, file), Path(folder, file).stat()) for file in sorted(files)]
+        looks = [(path, path.stat()) for path in self.files().values()]
         return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in looks)
 
     def install(self, site_packages: Path, python: Path, lock: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sagedock.check import packages, python2
 from sagedock.check.entry_rules import SERVING
 from sagedock.check.module import Import, Module, text_of
-from sagedock.check.rule import Hit, Hits, Rule, always, needs_syntax
+from sagedock.check.rule import Hit, Hits, ScriptRule, always, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import OTHER_FRAMEWORKS, Target
 from sagedock.check.words import words
@@ -31,7 +31,7 @@ def syntax(script: Script, target: Target) -> Hits:
         if module.error is not None and not python2.places(module.text):
             error = module.error
             told = f"Python {_own_python()} does not take this: {error.msg}"
-            yield Hit(module, error.lineno or 1, max(error.offset or 1, 1), told)
+            yield Hit.on(module, error.lineno or 1, max(error.offset or 1, 1), told)
 
 
 def _own_python() -> str:
@@ -43,7 +43,7 @@ def old_python(script: Script, target: Target) -> Hits:
     for module in script.modules:
         if module.tree is None:
             for place in python2.places(module.text):
-                yield Hit(module, place.line, place.column, place.told)
+                yield Hit.on(module, place.line, place.column, place.told)
         else:
             yield from _old_names(module)
 
@@ -71,7 +71,7 @@ def newer_python(script: Script, target: Target) -> Hits:
             ast.parse(module.text, feature_version=IMAGE_PYTHON)
         except SyntaxError as error:
             line, column = error.lineno or 1, max(error.offset or 1, 1)
-            yield Hit(module, line, column, f"the image has Python 3.8: {error.msg}")
+            yield Hit.on(module, line, column, f"the image has Python 3.8: {error.msg}")
 
 
 def undefined_name(script: Script, target: Target) -> Hits:
@@ -266,7 +266,7 @@ def _serves_too(script: Script, target: Target) -> str:
 _TAIL = '\n\ndef train(hyperparameters):\n    return {"weights": [1]}\n'
 
 RULES = (
-    Rule(
+    ScriptRule(
         id="SD130",
         name="syntax",
         level="error",
@@ -279,7 +279,7 @@ RULES = (
         check=syntax,
         skips=always,
     ),
-    Rule(
+    ScriptRule(
         id="SD131",
         name="python-2",
         level="error",
@@ -292,7 +292,7 @@ RULES = (
         check=old_python,
         skips=always,
     ),
-    Rule(
+    ScriptRule(
         id="SD132",
         name="newer-python",
         level="error",
@@ -308,7 +308,7 @@ RULES = (
         check=newer_python,
         skips=_by_mxnet_image,
     ),
-    Rule(
+    ScriptRule(
         id="SD133",
         name="undefined-name",
         level="error",
@@ -326,7 +326,7 @@ RULES = (
         sources=("aws/amazon-sagemaker-examples mxnet_horovod_mnist: json is not imported",),
         check=undefined_name,
     ),
-    Rule(
+    ScriptRule(
         id="SD134",
         name="missing-package",
         level="error",
@@ -341,7 +341,7 @@ RULES = (
         check=missing_package,
         skips=_by_mxnet_image,
     ),
-    Rule(
+    ScriptRule(
         id="SD135",
         name="missing-for-serving",
         level="warning",
@@ -358,7 +358,7 @@ RULES = (
         check=missing_for_serving,
         skips=_serves_too,
     ),
-    Rule(
+    ScriptRule(
         id="SD136",
         name="shadowed-module",
         level="error",

@@ -1,13 +1,14 @@
-"""select and ignore of a project: `[tool.sagedock.check]` of pyproject.toml, `[check]` of
+"""What a project says of its checks: `[tool.sagedock.check]` of pyproject.toml, `[check]` of
 sagedock.toml."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sagedock.check.wanted import Wanted, wanted_of
 from sagedock.errors import CheckError
 
 if sys.version_info >= (3, 11):
@@ -16,10 +17,13 @@ if sys.version_info >= (3, 11):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Rule ids or their beginnings; None where nothing is said. `file` is where it stood."""
+    """Rule ids or their beginnings, None where nothing is said; and the target, which is empty
+    where none is declared. `file` is where it stood."""
 
     select: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    warn: tuple[str, ...] = ()
+    target: Wanted = field(default_factory=Wanted)
     file: str = ""
 
 
@@ -28,20 +32,29 @@ def configured(start: Path) -> Configuration:
     a table. Raises CheckError for a table that means nothing."""
     folder = (start if start.is_dir() else start.parent).resolve()
     for place in (folder, *folder.parents):
-        for name, path in (("sagedock.toml", ("check",)), ("pyproject.toml", _TOOL)):
-            file = place / name
-            if file.is_file() and (table := _table(file, path)) is not None:
-                return _read(table, file)
+        for name in _PLACES:
+            if (place / name).is_file() and (found := configured_in(place / name)) is not None:
+                return found
     return Configuration()
 
 
-_TOOL = ("tool", "sagedock", "check")
+def configured_in(file: Path) -> Configuration | None:
+    """Of this file; None where it has no such table."""
+    path = _PLACES.get(file.name, ("check",))
+    table = _table(file, path)
+    return None if table is None else _read(table, file)
+
+
+_PLACES = {"sagedock.toml": ("check",), "pyproject.toml": ("tool", "sagedock", "check")}
 
 
 def _table(file: Path, path: tuple[str, ...]) -> dict[str, Any] | None:
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CheckError(f"{file} cannot be read: {error.strerror}.") from error
     document: Any = {}
-    if f"[{'.'.join(path)}]" not in text:
+    if f"[{'.'.join(path)}" not in text:
         return None
     if sys.version_info >= (3, 11):
         try:
@@ -50,8 +63,8 @@ def _table(file: Path, path: tuple[str, ...]) -> dict[str, Any] | None:
             raise CheckError(f"{file} is no TOML: {error}.") from error
     else:
         raise CheckError(
-            f"{file} configures the check, and reading it needs Python 3.11: give --select and "
-            "--ignore on the command line, and leave the table out."
+            f"{file} configures the check, and reading it needs Python 3.11: give options on the "
+            "command line, and leave the table out."
         )
     for part in path:
         document = document.get(part, {})
@@ -59,11 +72,14 @@ def _table(file: Path, path: tuple[str, ...]) -> dict[str, Any] | None:
 
 
 def _read(table: dict[str, Any], file: Path) -> Configuration:
-    unknown = sorted(set(table) - {"select", "ignore"})
-    if unknown:
-        raise CheckError(f"{file}: the check knows select and ignore, not {unknown[0]}.")
-    for name, value in table.items():
+    for name in ("select", "ignore", "warn"):
+        value = table.get(name, [])
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise CheckError(f'{file}: {name} is a list of rules, such as ["SD140"].')
-    select = tuple(table["select"]) if "select" in table else None
-    return Configuration(select, tuple(table.get("ignore", ())), str(file))
+    return Configuration(
+        select=tuple(table["select"]) if "select" in table else None,
+        ignore=tuple(table.get("ignore", ())),
+        warn=tuple(table.get("warn", ())),
+        target=wanted_of(table, file),
+        file=str(file),
+    )

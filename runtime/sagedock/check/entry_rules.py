@@ -9,7 +9,7 @@ from sagedock.check.module import Module, positional, required
 from sagedock.check.rule import (
     Hit,
     Hits,
-    Rule,
+    ScriptRule,
     needs_legacy,
     needs_script_mode,
     needs_syntax,
@@ -187,7 +187,7 @@ _OLD = Target(framework_version="1.2.1")
 _NEW = Target(framework_version="1.9.0")
 
 RULES = (
-    Rule(
+    ScriptRule(
         id="SD101",
         name="nothing-to-call",
         level="error",
@@ -204,7 +204,7 @@ RULES = (
         skips=_legacy_declared,
         example=_OLD,
     ),
-    Rule(
+    ScriptRule(
         id="SD102",
         name="nothing-runs",
         level="error",
@@ -222,7 +222,7 @@ RULES = (
         skips=_script_or_unknown,
         example=_NEW,
     ),
-    Rule(
+    ScriptRule(
         id="SD103",
         name="train-parameters",
         level="error",
@@ -237,7 +237,7 @@ RULES = (
         check=train_parameters,
         skips=needs_legacy,
     ),
-    Rule(
+    ScriptRule(
         id="SD104",
         name="save-parameters",
         level="error",
@@ -252,7 +252,7 @@ RULES = (
         check=save_parameters,
         skips=needs_legacy,
     ),
-    Rule(
+    ScriptRule(
         id="SD105",
         name="gluon-without-save",
         level="error",
@@ -270,7 +270,7 @@ RULES = (
         check=gluon_without_save,
         skips=needs_legacy,
     ),
-    Rule(
+    ScriptRule(
         id="SD106",
         name="model-not-saved",
         level="warning",
@@ -288,7 +288,7 @@ RULES = (
         check=model_not_saved,
         skips=needs_script_mode,
     ),
-    Rule(
+    ScriptRule(
         id="SD107",
         name="import-trains",
         level="error",
@@ -310,7 +310,7 @@ RULES = (
         check=import_trains,
         skips=_served_by_mxnet,
     ),
-    Rule(
+    ScriptRule(
         id="SD108",
         name="variable-at-import",
         level="error",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from sagedock.check.module import Module, text_of
-from sagedock.check.rule import Hit, Hits, Rule, needs_script_mode, needs_syntax
+from sagedock.check.rule import Hit, Hits, ScriptRule, needs_script_mode, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import Target
 from sagedock.check.texts import Argument, Kind, Texts, arguments, environment_name
@@ -223,7 +223,7 @@ def _program(arguments: str, body: str) -> str:
 _SDK302 = "aws/sagemaker-python-sdk#302"
 
 RULES = (
-    Rule(
+    ScriptRule(
         id="SD121",
         name="argument-type",
         level="error",
@@ -238,7 +238,7 @@ RULES = (
         check=argument_type,
         skips=needs_script_mode,
     ),
-    Rule(
+    ScriptRule(
         id="SD122",
         name="flag-argument",
         level="warning",
@@ -252,7 +252,7 @@ RULES = (
         check=flag_argument,
         skips=needs_script_mode,
     ),
-    Rule(
+    ScriptRule(
         id="SD123",
         name="argument-as-number",
         level="error",
@@ -268,7 +268,7 @@ RULES = (
         check=argument_as_number,
         skips=needs_script_mode,
     ),
-    Rule(
+    ScriptRule(
         id="SD124",
         name="variable-as-number",
         level="error",
@@ -283,7 +283,7 @@ RULES = (
         check=variable_as_number,
         skips=needs_syntax,
     ),
-    Rule(
+    ScriptRule(
         id="SD125",
         name="hyperparameter-as-number",
         level="error",
@@ -304,7 +304,7 @@ RULES = (
         check=file_as_number,
         skips=needs_syntax,
     ),
-    Rule(
+    ScriptRule(
         id="SD126",
         name="positional-argument",
         level="error",
@@ -319,7 +319,7 @@ RULES = (
         check=positional_argument,
         skips=needs_script_mode,
     ),
-    Rule(
+    ScriptRule(
         id="SD127",
         name="unknown-variable",
         level="error",
@@ -337,7 +337,7 @@ RULES = (
         check=unknown_variable,
         skips=needs_script_mode,
     ),
-    Rule(
+    ScriptRule(
         id="SD128",
         name="undeclared-channel",
         level="warning",
@@ -353,7 +353,7 @@ RULES = (
         skips=_needs_channels,
         example=Target(channels=("training",)),
     ),
-    Rule(
+    ScriptRule(
         id="SD129",
         name="variable-under-legacy",
         level="error",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
+from sagedock.check.hosting_run_rules import HostingRule
+from sagedock.check.request_rules import RequestRule
 from sagedock.check.rule import Rule
 from sagedock.check.rules import RULES
-from sagedock.check.target import Target
+from sagedock.check.training_run_rules import TrainingRule
 
 
-def page(rule: Rule) -> str:
+def page(rule: Rule[Any]) -> str:
     """The rule's page in Markdown; `--explain` prints the same."""
     sources = "\n".join(f"- {source}" for source in rule.sources)
     return (
@@ -18,21 +21,44 @@ def page(rule: Rule) -> str:
         f"{rule.sentence} Level: {rule.level}.\n\n"
         f"**In the cloud:** {rule.cloud}\n\n"
         f"**Fix:** {rule.fix}\n\n"
-        f"## Found{_options(rule.example)}\n\n```python\n{rule.failing}```\n\n"
-        f"## Not found\n\n```python\n{rule.passing}```\n\n"
+        f"## Found{_options(rule)}\n\n```{rule.language}\n{rule.failing}```\n\n"
+        f"{_beside(rule)}{_files(rule)}"
+        f"## Not found\n\n```{rule.language}\n{rule.passing}```\n\n"
         "## How we know\n\nReported failures of this kind, and where AWS's code or images show "
         f"it:\n\n{sources}\n"
     )
 
 
-def _options(target: Target) -> str:
-    given = []
+def _beside(rule: Rule[Any]) -> str:
+    if not isinstance(rule, RequestRule) or not rule.beside:
+        return ""
+    return f"checked together with\n\n```json\n{rule.beside}```\n\n"
+
+
+def _options(rule: Rule[Any]) -> str:
+    """How the examples are checked, where it is not just by naming them."""
+    target = rule.example
+    given: list[str] = []
+    if isinstance(rule, (TrainingRule, HostingRule)):
+        given += rule.options
     if target.framework_version:
-        given.append(f"--framework-version {target.framework_version}")
+        given += ["--framework-version", target.framework_version]
     if target.instance_type:
-        given.append(f"--instance-type {target.instance_type}")
-    given += [f"--channel {channel}" for channel in target.channels or ()]
+        given += ["--instance-type", target.instance_type]
+    for channel in target.channels or ():
+        given += ["--channel", channel]
     return f", with `{' '.join(given)}`" if given else ""
+
+
+def _files(rule: Rule[Any]) -> str:
+    """The other files that the options name, where they are short."""
+    if not isinstance(rule, (TrainingRule, HostingRule)):
+        return ""
+    told = ""
+    for name, text in rule.files.items():
+        shown = text if len(text) < 2000 else f"{text[:60]}…\n"
+        told += f"`{name}`:\n\n```text\n{shown}```\n\n"
+    return told
 
 
 def index() -> str:

@@ -22,11 +22,13 @@ def plain(text: str, colour: str) -> str:
 
 def text(report: Report, paint: Paint = plain) -> str:
     """For people: place and message, the line with a caret, the cloud's answer, the fix."""
-    parts = [_told(finding, paint) for finding in report.findings]
+    parts = [told(finding, paint) for finding in report.findings]
+    parts += [paint(f"Not run: {sentence}.", "yellow") for sentence in report.not_run]
     return "\n\n".join([*parts, _summary(report)])
 
 
-def _told(finding: Finding, paint: Paint) -> str:
+def told(finding: Finding, paint: Paint = plain) -> str:
+    """One finding, for people."""
     place = paint(f"{finding.file}:{finding.line}:{finding.column}", "bold")
     level = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
     lines = [f"{place}: {level} {finding.message}"]
@@ -44,9 +46,9 @@ def _excerpt(finding: Finding, paint: Paint) -> list[str]:
     return [f" {number} | {finding.source}", f" {margin} | {caret}"]
 
 
-def _wrapped(name: str, told: str) -> str:
+def _wrapped(name: str, text: str) -> str:
     return textwrap.fill(
-        told, width=96, initial_indent=f"  {name + ':':<7}", subsequent_indent=" " * 9,
+        text, width=96, initial_indent=f"  {name + ':':<7}", subsequent_indent=" " * 9,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 
@@ -77,11 +79,16 @@ def as_json(report: Report) -> str:
     """One object: findings, checked, target."""
     document = {
         "findings": [
-            {name: value for name, value in asdict(f).items() if name != "source"}
+            {
+                name: value
+                for name, value in asdict(f).items()
+                if name != "source" and (name != "pointer" or value)
+            }
             for f in report.findings
         ],
         "checked": [asdict(looked) for looked in report.checked],
         "target": dict(report.target),
+        **({"not_run": list(report.not_run)} if report.not_run else {}),
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
@@ -89,12 +96,13 @@ def as_json(report: Report) -> str:
 def github(report: Report) -> str:
     """Workflow commands: GitHub shows each at its line."""
     kinds: dict[Level, str] = {"error": "error", "warning": "warning", "advice": "notice"}
-    return "\n".join(
+    found = [
         f"::{kinds[f.level]} file={_property(f.file)},line={f.line},col={f.column},"
         f"title={_property(f'{f.rule} {f.name}')}::"
         + _data(f"{f.message}\nCloud: {f.cloud}\nFix: {f.fix}")
         for f in report.findings
-    )
+    ]
+    return "\n".join([*found, *(f"::error::Not run: {_data(said)}" for said in report.not_run)])
 
 
 def _data(value: str) -> str:

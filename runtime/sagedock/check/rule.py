@@ -5,33 +5,50 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from sagedock.check.findings import Level
 from sagedock.check.module import Module
 from sagedock.check.script import Script
 from sagedock.check.target import Target
 
+Kind = Literal["script", "request", "artifact", "training", "hosting"]
+"""What a rule looks at: a script, the body of a request, a model.tar.gz, a run that trained, a
+model server that was asked."""
+
+Subject = TypeVar("Subject")
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A place where a rule is broken. `level` where it is another than the rule's own."""
+    """A place where a rule is broken. `level` where it is another than the rule's own; `source`
+    is the line itself; `pointer` names the place within a JSON document (RFC 6901)."""
 
-    module: Module
+    file: str
     line: int
     column: int
     message: str
     level: Level | None = None
+    source: str = ""
+    pointer: str = ""
 
     @classmethod
     def at(cls, module: Module, node: ast.AST, message: str, level: Level | None = None) -> Hit:
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-        return cls(module, line, column + 1, message, level)
+        return cls.on(module, line, column + 1, message, level)
+
+    @classmethod
+    def on(
+        cls, module: Module, line: int, column: int, message: str, level: Level | None = None
+    ) -> Hit:
+        source = module.lines[line - 1] if 0 < line <= len(module.lines) else ""
+        return cls(module.file, line, column, message, level, source)
 
 
 Hits = Iterator[Hit]
 
 
-def always(script: Script, target: Target) -> str:
+def always(subject: Any, target: Target) -> str:
     return ""
 
 
@@ -54,12 +71,13 @@ def needs_script_mode(script: Script, target: Target) -> str:
     return "" if is_script else "is about script mode, from version 1.3 on"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+@dataclass(frozen=True)
+class Rule(Generic[Subject]):
     """One rule. `check` yields the places; `skips` says why it cannot look, "" where it can.
 
-    `failing` and `passing` are whole scripts, checked for `example`. `sources` tell how we know
-    what the cloud does: a reported thread, or the file of AWS's container that does it.
+    `failing` and `passing` are whole examples in `language`, checked for `example`: scripts,
+    request bodies, or the commands that pack an archive. `sources` tell how we know what the cloud
+    does: a reported thread, or the file of AWS's container that does it.
     """
 
     id: str
@@ -71,11 +89,24 @@ class Rule:
     failing: str
     passing: str
     sources: tuple[str, ...]
-    check: Callable[[Script, Target], Hits]
-    skips: Callable[[Script, Target], str] = needs_syntax
+    check: Callable[[Subject, Target], Hits]
+    skips: Callable[[Subject, Target], str] = always
     example: Target = field(default_factory=Target)
+
+    kind: ClassVar[Kind]
+    language: ClassVar[Literal["python", "json", "sh"]]
 
     @property
     def url(self) -> str:
         """Its page, from the root of the repository."""
         return f"docs/rules/{self.id}.md"
+
+
+@dataclass(frozen=True)
+class ScriptRule(Rule[Script]):
+    """Looks at a script's text."""
+
+    skips: Callable[[Script, Target], str] = needs_syntax
+
+    kind = "script"
+    language = "python"

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sagedock.check import code_rules, entry_rules, hyperparameter_rules, run_rules, serving_rules
+from sagedock.check import (
+    artifact_rules,
+    code_rules,
+    entry_rules,
+    hosting_request_rules,
+    hosting_run_rules,
+    hyperparameter_rules,
+    request_rules,
+    run_rules,
+    serving_rules,
+    training_request_rules,
+    training_run_rules,
+)
 from sagedock.check.rule import Rule
 from sagedock.errors import CheckError
 
-RULES: tuple[Rule, ...] = tuple(
+RULES: tuple[Rule[Any], ...] = tuple(
     sorted(
         (
             *entry_rules.RULES,
@@ -16,13 +29,19 @@ RULES: tuple[Rule, ...] = tuple(
             *hyperparameter_rules.RULES,
             *code_rules.RULES,
             *run_rules.RULES,
+            *request_rules.RULES,
+            *training_request_rules.RULES,
+            *hosting_request_rules.RULES,
+            *artifact_rules.RULES,
+            *training_run_rules.RULES,
+            *hosting_run_rules.RULES,
         ),
         key=lambda rule: rule.id,
     )
 )
 
 
-def rule(id: str) -> Rule:
+def rule(id: str) -> Rule[Any]:
     """Raises CheckError where there is none."""
     found = next((rule for rule in RULES if rule.id == id.upper()), None)
     if found is None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from sagedock.check.module import Module, text_of
-from sagedock.check.rule import Hit, Hits, Rule, needs_legacy, needs_script_mode, needs_syntax
+from sagedock.check.rule import Hit, Hits, ScriptRule, needs_legacy, needs_script_mode, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import Target
 
@@ -210,7 +210,7 @@ _MAIN = (
 )
 
 RULES = (
-    Rule(
+    ScriptRule(
         id="SD140",
         name="foreign-path",
         level="error",
@@ -226,7 +226,7 @@ RULES = (
         sources=("aws/sagemaker-python-sdk#1895", "aws/amazon-sagemaker-examples#3000"),
         check=foreign_path,
     ),
-    Rule(
+    ScriptRule(
         id="SD141",
         name="gpu-on-cpu",
         level="error",
@@ -243,7 +243,7 @@ RULES = (
         skips=_needs_cpu,
         example=Target(instance_type="ml.m5.large"),
     ),
-    Rule(
+    ScriptRule(
         id="SD142",
         name="hidden-failure",
         level="error",
@@ -257,7 +257,7 @@ RULES = (
         sources=("aws/sagemaker-python-sdk#3455", "sagemaker-training-toolkit trainer.py"),
         check=hidden_failure,
     ),
-    Rule(
+    ScriptRule(
         id="SD143",
         name="exit-under-legacy",
         level="warning",
@@ -272,7 +272,7 @@ RULES = (
         check=exit_under_legacy,
         skips=needs_legacy,
     ),
-    Rule(
+    ScriptRule(
         id="SD144",
         name="silent-logging",
         level="advice",

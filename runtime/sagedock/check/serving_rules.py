@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
-from sagedock.check.module import Function, positional
-from sagedock.check.rule import Hit, Hits, Rule, needs_syntax
+from sagedock.check.module import Function, Module, positional
+from sagedock.check.rule import Hit, Hits, ScriptRule, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import OTHER_FRAMEWORKS, Generation, Target
 
@@ -97,6 +98,61 @@ def async_handler(script: Script, target: Target) -> Hits:
                 yield Hit.at(module, function, f"`{name}` is async, and nobody awaits it")
 
 
+_PER_REQUEST = ("transform_fn", "input_fn", "predict_fn", "output_fn")
+_LOADS = frozenset(
+    {"load_parameters", "load_params", "load_checkpoint", "imports", "import_model",
+     "load_state_dict", "load_model", "from_pretrained"}
+)  # fmt: skip
+_SCALARS = frozenset({"asscalar", "item"})
+
+
+def load_per_request(script: Script, target: Target) -> Hits:
+    for module, call in _calls_per_request(script):
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        kept = any(isinstance(above, (ast.If, ast.Try)) for above in module.around(call))
+        if name in _LOADS and not kept:
+            yield Hit.at(module, call, f"`{name}` is called for every request")
+
+
+def element_by_element(script: Script, target: Target) -> Hits:
+    for module, call in _calls_per_request(script):
+        name = getattr(call.func, "attr", "")
+        if name in _SCALARS and _is_element(module, call):
+            told = f"`{name}` in a loop waits for each number by itself"
+            yield Hit.at(module, call, told)
+
+
+def _is_element(module: Module, call: ast.Call) -> bool:
+    """Of an array that the loop goes through: its loop variable, or an element by its index. What
+    the loop's body computes anew, such as the answer of one forward, is another matter."""
+    loops = [a for a in module.around(call) if isinstance(a, _LOOPS)]
+    of = getattr(call.func, "value", None)
+    while isinstance(of, ast.Subscript):
+        if loops:
+            return True
+        of = of.value
+    targets = [t for loop in loops for t in _targets(loop)]
+    return isinstance(of, ast.Name) and of.id in targets
+
+
+_LOOPS = (ast.For, ast.ListComp, ast.SetComp, ast.GeneratorExp)
+
+
+def _targets(loop: ast.AST) -> Iterator[str]:
+    heads = [loop] if isinstance(loop, ast.For) else getattr(loop, "generators", [])
+    for head in heads:
+        yield from (n.id for n in ast.walk(head.target) if isinstance(n, ast.Name))
+
+
+def _calls_per_request(script: Script) -> Iterator[tuple[Module, ast.Call]]:
+    for module in script.served:
+        for name in _PER_REQUEST:
+            function = module.functions.get(name)
+            for node in ast.walk(function) if function is not None else ():
+                if isinstance(node, ast.Call):
+                    yield module, node
+
+
 def _by_mxnet(script: Script, target: Target) -> str:
     if reason := needs_syntax(script, target):
         return reason
@@ -117,7 +173,7 @@ _TRANSFORM = (
 )
 
 RULES = (
-    Rule(
+    ScriptRule(
         id="SD111",
         name="serving-parameters",
         level="error",
@@ -134,7 +190,7 @@ RULES = (
         check=serving_parameters,
         skips=_by_mxnet,
     ),
-    Rule(
+    ScriptRule(
         id="SD112",
         name="transform-and-triple",
         level="error",
@@ -151,7 +207,7 @@ RULES = (
         check=transform_and_triple,
         skips=_by_mxnet,
     ),
-    Rule(
+    ScriptRule(
         id="SD113",
         name="async-handler",
         level="error",
@@ -163,5 +219,49 @@ RULES = (
         sources=("sagemaker-inference-toolkit transformer.py",),
         check=async_handler,
         skips=_by_mxnet,
+    ),
+    ScriptRule(
+        id="SD114",
+        name="load-per-request",
+        level="advice",
+        sentence="A model is loaded once, in model_fn, and handed to each request.",
+        cloud="Nothing fails; every request waits until the model is loaded again.",
+        fix="Load it in model_fn: what that returns is the first argument of transform_fn.",
+        failing=example(
+            "def model_fn(model_dir):\n    return model_dir\n\n\n"
+            "def transform_fn(model_dir, data, content_type, accept):\n"
+            "    net = mx.gluon.nn.Dense(1)\n"
+            '    net.load_parameters(model_dir + "/net.params")\n'
+            "    return json.dumps(net(mx.nd.array(json.loads(data))).asnumpy().tolist()), accept\n"
+        ),
+        passing=example(
+            "def model_fn(model_dir):\n    net = mx.gluon.nn.Dense(1)\n"
+            '    net.load_parameters(model_dir + "/net.params")\n    return net\n\n\n'
+            "def transform_fn(net, data, content_type, accept):\n"
+            "    return json.dumps(net(mx.nd.array(json.loads(data))).asnumpy().tolist()), accept\n"
+        ),
+        sources=("sagemaker-inference-toolkit transformer.py: model_fn is called once a worker",
+                 "aws/sagemaker-python-sdk#1119"),
+        check=load_per_request,
+    ),
+    ScriptRule(
+        id="SD115",
+        name="element-by-element",
+        level="advice",
+        sentence="An NDArray is converted as a whole; each number by itself is a wait of its own.",
+        cloud="Nothing fails; a request with many numbers takes many times as long.",
+        fix="`.asnumpy().tolist()` once, after the loop.",
+        failing=example(
+            _MODEL_FN + "def transform_fn(net, data, content_type, accept):\n"
+            "    answer = net(mx.nd.array(json.loads(data)))\n"
+            "    return json.dumps([row[0].asscalar() for row in answer]), accept\n"
+        ),
+        passing=example(
+            _MODEL_FN + "def transform_fn(net, data, content_type, accept):\n"
+            "    answer = net(mx.nd.array(json.loads(data)))\n"
+            "    return json.dumps(answer[:, 0].asnumpy().tolist()), accept\n"
+        ),
+        sources=("MXNet 1.9.1 ndarray.py: asscalar copies one number, and waits for it",),
+        check=element_by_element,
     ),
 )  # fmt: skip

@@ -62,16 +62,12 @@ class Target:
         """The generation of the declared version: script mode from 1.3 on, the SDK's own rule."""
         if self.framework_version is None:
             return None
-        full = MXNET.version(self.framework_version) or ""
-        return "legacy" if tuple(int(n) for n in full.split(".")) < (1, 3) else "script"
+        return generation_of(MXNET.version(self.framework_version) or "")
 
     @property
     def has_gpu(self) -> bool | None:
         """None where no instance type was declared."""
-        if self.instance_type is None:
-            return None
-        family = self.instance_type.split(".")[1]
-        return family in _GPU_FAMILIES or family.startswith(("p", "g4", "g5", "g6", "gr"))
+        return None if self.instance_type is None else has_gpu(self.instance_type)
 
     def generation(self, entry: Module) -> Generation | None:
         """The declared one, or the one the script was written for; None where nothing tells.
@@ -87,6 +83,17 @@ class Target:
         if self.framework_version is not None or "mxnet" in entry.packages:
             return True
         return self.generation(entry) == "legacy" and not (OTHER_FRAMEWORKS & entry.packages)
+
+
+def generation_of(version: str) -> Generation:
+    """The generation of a full version of MXNet's images: script mode from 1.3 on."""
+    return "legacy" if tuple(int(n) for n in version.split(".")) < (1, 3) else "script"
+
+
+def has_gpu(instance_type: str) -> bool:
+    """Whether an instance type such as ml.p3.2xlarge has GPUs, by its family."""
+    family = instance_type.removeprefix("ml.").partition(".")[0]
+    return family in _GPU_FAMILIES or family.startswith(("p", "g4", "g5", "g6", "gr"))
 
 
 def _written_for(entry: Module) -> Generation | None:

@@ -1,31 +1,88 @@
-"""sagedock check: will this script survive in the cloud? Reads it, and runs nothing."""
+"""sagedock check: will this script, model or request survive in the cloud?"""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sagedock.check import report as formats
-from sagedock.check.checker import Choice, check
-from sagedock.check.configuration import configured
+from sagedock.check.checker import Choice
+from sagedock.check.configuration import Configuration, configured, configured_in
 from sagedock.check.findings import Report
+from sagedock.check.junit import junit
 from sagedock.check.pages import page
 from sagedock.check.rules import RULES, named, rule
-from sagedock.check.target import Target
+from sagedock.check.wanted import Wanted, channels_of, hyperparameters_of
+from sagedock.check.whole import checked
 from sagedock.errors import CheckError
 
-FORMATS = ("text", "json", "github", "sarif")
+FORMATS = ("text", "json", "junit", "github", "sarif")
+_FILE = click.Path(path_type=Path)
 
 
 @click.command("check")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--entry-point", metavar="FILE", help="The file of the folder PATH that is run.")
+@click.argument("path", required=False, type=_FILE)
+@click.option("--model", type=_FILE, metavar="ARCHIVE", help="A model.tar.gz to look into.")
+@click.option(
+    "--job",
+    "jobs",
+    type=_FILE,
+    multiple=True,
+    metavar="JSON",
+    help="The body of a CreateTrainingJob, CreateModel, … request; several go together.",
+)
+@click.option("--operation", metavar="NAME", help="What --job is for, where it does not tell.")
+@click.option(
+    "--entry-point",
+    metavar="FILE",
+    help="The file of the folder PATH that is run; with --model alone, that is served.",
+)
 @click.option("--framework-version", metavar="VERSION", help="Of MXNet's image, such as 1.9.0.")
 @click.option("--instance-type", metavar="TYPE", help="Such as ml.m5.large.")
-@click.option("--channel", "channels", multiple=True, metavar="NAME", help="A channel of the job.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="NAME[=FOLDER]",
+    help="A channel of the job; with its data the training is run.",
+)
+@click.option("--run", is_flag=True, help="Train for real, then serve and ask the model.")
+@click.option("--hyperparameters", type=_FILE, metavar="JSON", help="For a run: name → value.")
+@click.option(
+    "--request",
+    "requests",
+    multiple=True,
+    metavar="FILE[=TYPE]",
+    help="A body to send to the served model.",
+)
+@click.option("--accept", multiple=True, metavar="TYPE", help="Ask for answers of this type.")
+@click.option("--instance-count", type=click.IntRange(1, 8), metavar="N", help="Hosts of a run.")
+@click.option("--resume", is_flag=True, help="Run twice, the second time with the checkpoints.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    metavar="S",
+    help="A training is stopped after so long (120).",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0.1),
+    metavar="S",
+    help="From SIGTERM to SIGKILL (20; the cloud waits 120).",
+)
+@click.option(
+    "--request-seconds",
+    type=click.FloatRange(min=0.1),
+    metavar="S",
+    help="A request may take so long (60).",
+)
+@click.option("--config", type=_FILE, metavar="TOML", help="Instead of the nearest sagedock.toml.")
 @click.option("--select", multiple=True, metavar="IDS", help="Only these rules: SD101,SD12.")
 @click.option("--ignore", multiple=True, metavar="IDS", help="Not these rules.")
 @click.option("--warn", multiple=True, metavar="IDS", help="Errors of these are warnings.")
@@ -33,21 +90,23 @@ FORMATS = ("text", "json", "github", "sarif")
 @click.option("--explain", metavar="ID", help="Print the page of one rule.")
 @click.option("--rules", "list_rules", is_flag=True, help="List all rules.")
 def command(
-    path: Path | None,
-    entry_point: str | None,
-    framework_version: str | None,
-    instance_type: str | None,
     channels: tuple[str, ...],
+    hyperparameters: Path | None,
+    config: Path | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     warn: tuple[str, ...],
     form: str,
     explain: str | None,
     list_rules: bool,
+    **target: Any,
 ) -> None:
-    """Check the training script or source folder PATH against the cloud's contract.
+    """Check the training script or source folder PATH, an archive or requests against the cloud's
+    contract.
 
-    Reads it and runs nothing. Exit code 0: no errors or warnings. 1: some. 2: could not check.
+    Reads them and runs nothing, unless it is told what to run: with --run, data for a channel,
+    --hyperparameters or --request it trains for a while, serves what came out and asks it. Exit
+    code 0: no errors or warnings. 1: some. 2: could not check.
     """
     try:
         if explain:
@@ -56,16 +115,43 @@ def command(
         if list_rules:
             _list()
             return
-        if path is None:
-            raise CheckError("What is to be checked? Name a script or a source folder.")
-        target = Target(framework_version, instance_type, channels or None)
-        choice = _choice(path, select, ignore, warn)
-        report = check(path, entry_point=entry_point, target=target, choice=choice)
+        project = _project(config, target)
+        wanted = project.target.overridden(
+            channels=channels_of(channels),
+            hyperparameters=hyperparameters_of(hyperparameters) if hyperparameters else None,
+            **target,
+        )
+        choice = _choice(project, select, ignore, warn)
+        report = checked(wanted, choice, _frameworks, _progress)
     except CheckError as error:
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
     _print(report, form)
-    sys.exit(0 if report.is_clean else 1)
+    sys.exit(report.exit_code)
+
+
+def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
+    """Of --config, else of the folders around what is checked. Options override the project's
+    target; where another thing is named than the project's, its target does not count."""
+    if config is not None:
+        return configured_in(config) or Configuration()
+    named = [p for p in (given["path"], given["model"], *given["jobs"]) if p is not None]
+    project = configured(named[0] if named else Path.cwd())
+    target = project.target
+    declared = {p.resolve() for p in (target.path, target.model, *target.jobs) if p is not None}
+    if declared and any(path.resolve() not in declared for path in named):
+        return replace(project, target=Wanted())
+    return project
+
+
+def _frameworks() -> Path:
+    settings = importlib.import_module("sagedock.settings")
+    folder: Path = settings.Settings.read().frameworks
+    return folder
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _list() -> None:
@@ -74,15 +160,14 @@ def _list() -> None:
 
 
 def _choice(
-    path: Path, select: Sequence[str], ignore: Sequence[str], warn: Sequence[str]
+    project: Configuration, select: Sequence[str], ignore: Sequence[str], warn: Sequence[str]
 ) -> Choice:
-    """The project's table, which --select replaces and --ignore adds to."""
-    project = configured(path)
+    """The project's table, which --select replaces and --ignore and --warn add to."""
     chosen = _words(select) or project.select
     return Choice(
         select=None if chosen is None else named(chosen),
         ignore=named([*project.ignore, *_words(ignore)]),
-        warn=named(_words(warn)),
+        warn=named([*project.warn, *_words(warn)]),
     )
 
 
@@ -91,16 +176,15 @@ def _words(options: Sequence[str]) -> list[str]:
 
 
 def _print(report: Report, form: str) -> None:
-    if form == "json":
-        click.echo(formats.as_json(report))
-    elif form == "sarif":
-        click.echo(formats.sarif(report))
-    elif form == "github":
-        if report.findings:
+    if form == "github":
+        if report.findings or report.not_run:
             click.echo(formats.github(report))
-    else:
+    elif form == "text":
         is_terminal = sys.stdout.isatty()
         click.echo(formats.text(report, _paint if is_terminal else formats.plain))
+    else:
+        write = {"json": formats.as_json, "sarif": formats.sarif, "junit": junit}[form]
+        click.echo(write(report))
 
 
 def _paint(text: str, colour: str) -> str:

@@ -16,15 +16,16 @@ from typing import Literal
 import click
 
 from sagedock import __version__
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
-from sagedock.backends.docker.engine_gpus import architectures_of, look
+from sagedock.backends.docker.engine import Engine
+from sagedock.backends.docker.engine_gpus import look
 from sagedock.backends.docker.gpu_request import INSTALL_TOOLKIT, TOOLKIT_MISSING
+from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.frameworks import Frameworks
 from sagedock.backends.gpu_rules import MXNET_WHEEL_ARCHITECTURES, can_use, refusal
 from sagedock.backends.gpus import Gpu, discover
 from sagedock.backends.interpreters import find_interpreter
 from sagedock.cli.address import home_option, json_option
-from sagedock.errors import SagedockError
+from sagedock.errors import EngineUnavailable, SagedockError
 from sagedock.home import Home
 from sagedock.settings import Settings
 
@@ -176,22 +177,21 @@ def _no_gpu(state: State, trouble: str) -> Finding:
 
 def _code(engine: Engine, gpus: tuple[Gpu, ...], lacking: State) -> Finding:
     """By the image's label, else by what is known of the wheel that it would be built from."""
-    architectures = architectures_of(engine, _GPU_IMAGE)
-    image = _GPU_IMAGE if architectures is not None else f"{_GPU_IMAGE} (not built yet)"
-    holds = MXNET_WHEEL_ARCHITECTURES if architectures is None else architectures
-    said = refusal(gpus, holds, image)
+    image = find_image(engine, _GPU_IMAGE)
+    name = _GPU_IMAGE if image is not None else f"{_GPU_IMAGE} (not built yet)"
+    holds = image.gpu_architectures if image is not None else MXNET_WHEEL_ARCHITECTURES
+    said = refusal(gpus, holds, name)
     if said:
         return Finding("gpu code", lacking, said)
     if not holds:
-        return Finding("gpu code", "note", f"{image} does not say what GPU code it holds")
+        return Finding("gpu code", "note", f"{name} does not say what GPU code it holds")
     usable = ", ".join(map(str, can_use(gpus, holds)))
-    return Finding("gpu code", "ok", f"{image} has code for {usable}")
+    return Finding("gpu code", "ok", f"{name} has code for {usable}")
 
 
 def _image_to_ask(engine: Engine) -> str | None:
     """One that is surely there and has a shell: an image of ours."""
-    there = (image for image in _ASKING if architectures_of(engine, image) is not None)
-    return next(there, None)
+    return next((image for image in _ASKING if find_image(engine, image) is not None), None)
 
 
 def _in_container() -> bool:
@@ -201,16 +201,19 @@ def _in_container() -> bool:
 
 def _frameworks(settings: Settings) -> Iterator[Finding]:
     assert settings.frameworks is not None
+    if settings.backend == "docker":
+        return  # which builds no environments, and whose own image has no uv
+    frameworks = Frameworks(settings.frameworks)
     try:
-        frameworks = Frameworks(settings.frameworks)
+        uv = frameworks.uv
     except SagedockError as error:
         yield Finding("uv", "bad", str(error), "Install it: pip install uv")
         return
-    yield Finding("uv", "ok", str(frameworks.uv))
+    yield Finding("uv", "ok", str(uv))
     versions = [
         version
         for version in ("3.11", "3.10", "3.9", "3.8", "3.12")
-        if find_interpreter(version, frameworks.uv)
+        if find_interpreter(version, uv)
     ]
     if versions:
         yield Finding("interpreters", "ok", f"Python {', '.join(versions)} can run MXNet 1.9.1")

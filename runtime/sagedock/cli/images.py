@@ -11,12 +11,12 @@ import click
 
 from sagedock.backends.docker import builds, bundles
 from sagedock.backends.docker.builds import EngineImage
-from sagedock.backends.docker.engine import Engine, EngineUnavailable
+from sagedock.backends.docker.engine import Engine
 from sagedock.backends.frameworks import Frameworks, FrameworkStatus
 from sagedock.cli.address import home_option, json_option
 from sagedock.domain.families import DEVICES, Device, ImageFamily
 from sagedock.domain.images import ImageTable
-from sagedock.errors import StartupError
+from sagedock.errors import EngineUnavailable, StartupError
 from sagedock.home import Home
 from sagedock.settings import Settings
 
@@ -119,15 +119,19 @@ def build(
 
 @command.command("save")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("families", nargs=-1, metavar="[FAMILY]...")
+@click.argument("targets", nargs=-1, metavar="[FAMILY[-cpu|-cuda]]...")
 @click.pass_obj
-def save(shelf: _Shelf, file: Path, families: tuple[str, ...]) -> None:
+def save(shelf: _Shelf, file: Path, targets: tuple[str, ...]) -> None:
     """Save the engine's images of FAMILY (default: all) as one FILE, for a machine without network.
 
-    The name decides: FILE.tar, or smaller and slower FILE.tar.gz.
+    mxnet is both of its images, mxnet-cpu and mxnet-cuda are one each. FILE.tar.gz is smaller and
+    slower than FILE.tar.
     """
-    chosen = [_family(shelf.table.families, name) for name in families] or shelf.table.families
-    for tag in bundles.save(shelf.required_engine, chosen, file, _tell):
+    families = shelf.table.families
+    chosen = [pair for target in targets for pair in _images(families, target)]
+    only = [family.engine_tag(device) for family, device in chosen]
+    among = dict.fromkeys(family for family, _ in chosen) if chosen else families
+    for tag in bundles.save(shelf.required_engine, among, file, _tell, only=only):
         click.echo(tag)
 
 
@@ -162,11 +166,13 @@ def _targets(families: Sequence[ImageFamily], target: str) -> Iterator[tuple[Ima
     raise StartupError(_unknown(families, target))
 
 
-def _family(families: Sequence[ImageFamily], name: str) -> ImageFamily:
+def _images(families: Sequence[ImageFamily], target: str) -> Iterator[tuple[ImageFamily, Device]]:
+    """As _targets; a family's bare name is all its images."""
     for family in families:
-        if family.name == name:
-            return family
-    raise StartupError(_unknown(families, name))
+        if target == family.name:
+            yield from ((family, device) for device, _ in family.dockerfiles)
+            return
+    yield from _targets(families, target)
 
 
 def _unknown(families: Sequence[ImageFamily], name: str) -> str:

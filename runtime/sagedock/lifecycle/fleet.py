@@ -68,6 +68,7 @@ class Fleet:
         self.folder = rooms.folder / endpoint.name / f"{config.name}-{secrets.token_hex(4)}"
         self.servers: dict[str, list[ServedModel]] = {v["VariantName"]: [] for v in config.variants}
         self._plans: dict[str, Callable[[], ServerPlan]] = {}
+        self._begun: list[ServerPlan] = []
 
     # --- building -----------------------------------------------------------------------------
 
@@ -76,11 +77,15 @@ class Fleet:
         Raises FleetFailed, with nothing left running."""
         try:
             for variant in self.config.variants:
-                self._plan(variant, tell)
+                self._plan(variant, tell, begin=counts.get(variant["VariantName"], 0))
             self.scale(counts)
         except BaseException:
             self.stop(0)
             raise
+        finally:
+            for plan in self._begun:
+                self._rooms.backend.abandon(plan.spec().name)
+            self._begun.clear()
 
     def scale(self, counts: Mapping[str, int]) -> list[ServedModel]:
         """Have `counts[variant]` healthy servers of each variant: start what is missing, all
@@ -186,8 +191,11 @@ class Fleet:
 
     # --- one server ---------------------------------------------------------------------------
 
-    def _plan(self, variant: Mapping[str, Any], tell: Tell, stage: bool = True) -> None:
-        """Check and stage a variant once; its plan makes one instance after another."""
+    def _plan(
+        self, variant: Mapping[str, Any], tell: Tell, stage: bool = True, begin: int = 0
+    ) -> None:
+        """Check and stage a variant once; its plan makes one instance after another, of which
+        `begin` are begun before their model is staged."""
         name, rooms = variant["VariantName"], self._rooms
         try:
             model = rooms.models.get(variant["ModelName"])
@@ -201,13 +209,6 @@ class Fleet:
         container = model.containers[0]
         image = container.get("Image", "")
         folder = self.folder / name / "model"
-        try:
-            rooms.backend.check(image)
-            if stage:
-                stage_model(container, folder, rooms.objects)
-                rooms.backend.prepare(image, tell, variant.get("InstanceType", ""))
-        except (ImageNotFound, RunFailedToStart, ModelDataMissing) as error:
-            raise FleetFailed(str(error)) from error
         env = {**rooms.environment.variables(), **container.get("Environment", {})}
         isolated = bool(model.request.get("EnableNetworkIsolation", False))
 
@@ -229,12 +230,26 @@ class Fleet:
             )
 
         self._plans[name] = plan
+        try:
+            rooms.backend.check(image)
+            if stage:
+                folder.mkdir(parents=True, exist_ok=True)
+                for _ in range(begin):
+                    self._begun.append(plan())
+                    rooms.backend.ahead(self._begun[-1].spec())
+                stage_model(container, folder, rooms.objects)
+                rooms.backend.prepare(image, tell, variant.get("InstanceType", ""))
+        except (ImageNotFound, RunFailedToStart, ModelDataMissing) as error:
+            raise FleetFailed(str(error)) from error
 
     def _start(self, variant: str) -> ServedModel:
-        plan = self._plans[variant]()
+        begun = next((plan for plan in self._begun if plan.variant == variant), None)
+        if begun is not None:
+            self._begun.remove(begun)
+        plan = begun or self._plans[variant]()
         try:
             server = ServedModel.start(plan, self._rooms.backend, self._rooms.events)
-        except RunFailedToStart as error:
+        except (ImageNotFound, RunFailedToStart) as error:
             raise FleetFailed(str(error)) from error
         details = {
             "config": self.config.name,

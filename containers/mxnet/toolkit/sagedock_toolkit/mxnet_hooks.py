@@ -62,7 +62,8 @@ def use_cpu_without_gpu(context: ModuleType) -> None:
     Every way to a GPU context (`mx.gpu`, `Context("gpu")`, `from mxnet import gpu`) looks its name
     up in `Context.devstr2type`. There "gpu" is left out until it is first asked for, so nothing
     else costs more than before. `mx.gpu(1)` becomes `mx.cpu(1)`: contexts that differ stay so.
-    SAGEDOCK_GPU=strict leaves MXNet and its error alone.
+    SAGEDOCK_GPU=strict leaves MXNet and its error alone; SAGEDOCK_GPU_TOLD says that the job's log
+    has the warning already, from the emulator.
     """
     if os.environ.get("SAGEDOCK_GPU") == "strict":
         return
@@ -75,7 +76,7 @@ def use_cpu_without_gpu(context: ModuleType) -> None:
             if name != "gpu":
                 raise KeyError(name)
             self[name] = types["gpu"] if _count_gpus(module) else types["cpu"]
-            if self[name] == types["cpu"]:
+            if self[name] == types["cpu"] and not os.environ.get("SAGEDOCK_GPU_TOLD"):
                 sys.stderr.write(
                     "sagedock WARNING: this script asks for a GPU and there is none here: it runs "
                     "on the CPU. In the cloud it needs a GPU instance; SAGEDOCK_GPU=strict fails "

@@ -50,6 +50,8 @@ _PASSWD = "passwd"
 _ROOT = "0:0"
 _CHOWN_PLACE = "/sagedock-files"
 _AT_ONCE = 16
+_CUDA_CACHE = "/var/cache/cuda"
+"""As CUDA_CACHE_PATH of our images names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +264,10 @@ class DockerBackend:
         mounts = list(spec.mounts)
         if user not in (None, _ROOT) and image.is_ours:
             mounts.append(Mount(_passwd(spec.workdir, user), "/etc/passwd", True))
-        shown, copied = [], []
         sight = self._sight(image.id)
+        if gpus.uuids and image.is_ours and not isinstance(sight, NoSight):
+            mounts.append(self._compiled_kernels())
+        shown, copied = [], []
         for mount in mounts:
             found = sight.show(mount)
             if found is not None:
@@ -287,6 +291,12 @@ class DockerBackend:
             has_gate=has_gate,
             raises_limits=self._raises_limits,
         )
+
+    def _compiled_kernels(self) -> Mount:
+        """What CUDA compiles at run time, kept over containers: minutes on a new card, once."""
+        folder = self._home / "cuda-cache"
+        folder.mkdir(exist_ok=True)
+        return Mount(folder, _CUDA_CACHE)
 
     def _user(self, image: LocalImage) -> tuple[str | None, str | None]:
         """(whom the run is, whom its files are given to). Of a rootless engine the containers' root
@@ -429,6 +439,12 @@ class DockerBackend:
     def _images_of_ours(self) -> list[str]:
         found = self._engine.client.api.images(filters={"label": labels.FAMILY})
         return [image["Id"] for image in found]
+
+
+def connected(home: Path, images: ImageTable, **policy: Any) -> DockerBackend:
+    """The backend on the engine that Docker's own command uses; `policy` are Policy's fields.
+    Raises EngineUnavailable."""
+    return DockerBackend(Engine.connect(), home, images, Policy(**policy))
 
 
 def _empty_volume(mount: Mount) -> Any:

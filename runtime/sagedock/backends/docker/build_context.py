@@ -8,8 +8,10 @@ so that equal files give equal layers.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,18 +85,24 @@ class BuildContext:
 
 def _files(dockerfile: Path, root: Path) -> dict[str, Path]:
     """Below the Dockerfile's folder, without the toolkit's sources."""
-    return {
-        path.relative_to(root).as_posix(): path
-        for path in sorted(dockerfile.parent.rglob("*"))
-        if path.is_file()
-        and not _LEFT_OUT & set(path.parts)
-        and not path.relative_to(root).as_posix().startswith(f"{_TOOLKIT}/")
-    }
+    found: dict[str, Path] = {}
+    for folder, names, files in os.walk(dockerfile.parent):
+        inside = Path(folder).relative_to(root).as_posix()
+        names[:] = [
+            name
+            for name in names
+            if name not in _LEFT_OUT and f"{inside}/{name}".removeprefix("./") != _TOOLKIT
+        ]
+        for file in files:
+            path = Path(folder, file)
+            if path.is_file():
+                found[f"{inside}/{file}".removeprefix("./")] = path
+    return found
 
 
 def _shared() -> dict[str, Path]:
     toolkit = ToolkitSource().files()
-    programs = sorted((containers() / _PROGRAMS).iterdir())
+    programs = list((containers() / _PROGRAMS).iterdir())
     return {
         **{f"{_TOOLKIT}/{name}": path for name, path in toolkit.items()},
         **{f"{_PROGRAMS}/{path.name}": path for path in programs},
@@ -102,9 +110,20 @@ def _shared() -> dict[str, Path]:
 
 
 def _digest(files: Mapping[str, Path]) -> str:
-    digest = hashlib.sha256()
+    """Of names and contents; read again only when a file's time or size is another, since every
+    start of a job asks."""
+    looks = []
     for name in sorted(files):
-        digest.update(name.encode() + b"\0" + files[name].read_bytes() + b"\0")
+        stat = files[name].stat()
+        looks.append((name, str(files[name]), stat.st_mtime_ns, stat.st_size))
+    return _digest_of(tuple(looks))
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(looks: tuple[tuple[str, str, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for name, path, _, _ in looks:
+        digest.update(name.encode() + b"\0" + Path(path).read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 

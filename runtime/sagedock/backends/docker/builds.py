@@ -32,15 +32,16 @@ from sagedock.domain.families import Device, ImageFamily, builtin_families
 from sagedock.errors import RunFailedToStart
 
 FAMILY, RELEASE, DEVICE = "sagedock.family", "sagedock.release", "sagedock.device"
-TOOLKIT, RECIPE = "sagedock.toolkit", "sagedock.recipe"
+TOOLKIT, RECIPE, KEPT = "sagedock.toolkit", "sagedock.recipe", "sagedock.kept"
 ARCHITECTURES = "sagedock.gpu.architectures"
 """Labels of our images. The first three say what it is, the next two are digests of what it was
-made from, the last lists the GPU code that it holds ("sm_70 sm_80")."""
+made from; `kept` is the recipe by which it could not be built anew, so that it was left as it was.
+The last lists the GPU code that it holds ("sm_70 sm_80")."""
 
 _BASE = re.compile(r"^ARG BASE=(\S+)", re.MULTILINE)
 _FIRST_FROM = re.compile(r"^FROM (\S+)", re.MULTILINE)
 _REFRESH = """\
-FROM {image}
+FROM {tag}
 USER 0
 COPY programs/train programs/serve /usr/local/bin/
 RUN rm -rf /opt/toolkit
@@ -254,10 +255,11 @@ def _refresh(
     and without the base image, on a machine that got its images by `images load`."""
     tag, start = family.engine_tag(device), time.monotonic()
     context = BuildContext.of(family, device)
-    labels = {**_labels(family, family.device(device), context)}
-    labels[RECIPE] = _labels_of(found).get(RECIPE, "")
+    labels = _labels(family, family.device(device), context)
+    # Not tried again at every start: that takes as long as the engine looks for its base image.
+    labels = {**labels, RECIPE: _labels_of(found).get(RECIPE, ""), KEPT: context.recipe}
     with tempfile.TemporaryFile() as file:
-        context.write(file, instead=_REFRESH.format(image=found["Id"]))
+        context.write(file, instead=_REFRESH.format(tag=tag))
         _Order(tag, context.dockerfile, labels, {}).run(engine, file, tell, no_cache=False)
     return _built(engine, tag, found, start, tell)
 
@@ -281,7 +283,8 @@ def _is_current(image: Mapping[str, Any] | None, context: BuildContext) -> bool:
     if image is None:
         return False
     labels = _labels_of(image)
-    return (labels.get(TOOLKIT), labels.get(RECIPE)) == (context.toolkit, context.recipe)
+    made_by = (labels.get(RECIPE), labels.get(KEPT))
+    return labels.get(TOOLKIT) == context.toolkit and context.recipe in made_by
 
 
 def _inspect(engine: Engine, tag: str) -> Mapping[str, Any] | None:

@@ -10,7 +10,7 @@ import contextlib
 import gzip
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -29,13 +29,21 @@ _COMPRESSED = (".gz", ".tgz")
 _LEVEL = 4  # of the nine: close to the best size, in a third of the time
 
 
-def save(engine: Engine, families: Iterable[ImageFamily], path: Path, tell: Tell) -> list[str]:
-    """Write the engine's images of `families` into the file `path`; their tags. Raises StartupError
-    when there are none, or the file cannot be written; nothing is left of it then."""
+def save(
+    engine: Engine,
+    families: Iterable[ImageFamily],
+    path: Path,
+    tell: Tell,
+    *,
+    only: Collection[str] = (),
+) -> list[str]:
+    """Write the engine's images of `families` into the file `path`, those whose tags are in `only`
+    where that names any; their tags. Raises StartupError when there are none, or the file cannot be
+    written; nothing is left of it then."""
     families = list(families)
-    images = listed(engine, families)
+    images = [image for image in listed(engine, families) if not only or image.tag in only]
     if not images:
-        names = ", ".join(family.name for family in families)
+        names = ", ".join(only or [family.name for family in families])
         raise StartupError(
             f"There is nothing to save: the engine has no image of {names}. Build one first: "
             f"sagedock images build {families[0].name if families else 'mxnet'}"
@@ -105,7 +113,7 @@ class _Progress:
         self._next = time.monotonic() + _TOLD_EVERY_SECONDS
 
     def at(self, done: int) -> None:
-        if time.monotonic() >= self._next:
+        if done > 0 and time.monotonic() >= self._next:
             self._next = time.monotonic() + _TOLD_EVERY_SECONDS
             percent = min(99, 100 * done // self._whole)
             self._tell(f"    {self._verb} {done / 1e6:.0f} MB, about {percent} %")

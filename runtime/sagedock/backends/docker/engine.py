@@ -21,7 +21,7 @@ import requests
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
 
-from sagedock.errors import StartupError
+from sagedock.errors import EngineUnavailable
 
 log = logging.getLogger("sagedock.docker")
 T = TypeVar("T")
@@ -37,10 +37,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 GONE = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
 """What docker-py raises when the engine's end of a connection goes away (its own errors are
 answers of the engine)."""
-
-
-class EngineUnavailable(StartupError):
-    """No engine answers, or not to us; one sentence with a way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +207,14 @@ def _why_not(address: str, error: Exception) -> str:
     said = str(error)
     if "Permission denied" in said or "PermissionError" in said:
         group = _group_of(address)
+        if os.path.exists("/.dockerenv"):
+            number = Path(address.removeprefix("unix://")).stat().st_gid
+            return (
+                f"The Docker engine at {address} is there, but this container may not use it: it "
+                f"is not in the socket's group. Say DOCKER_GID={number} in .env beside "
+                f"docker-compose.yml, or nothing; without compose, `docker run --group-add "
+                f"{number}`."
+            )
         return (
             f"The Docker engine at {address} is there, but this user may not use it: the socket "
             f"belongs to the group {group}. Add yourself (`sudo usermod -aG {group} $USER`, then "

@@ -27,7 +27,6 @@ from sagedock.backends.docker.gpu_request import (
 )
 from sagedock.backends.gpus import SCRIPT, Discovery, Gpu, complaint, parse
 
-_ARCHITECTURES: Final = "sagedock.gpu.architectures"
 _SECONDS: Final = 60
 _LAST_LINES: Final = 200
 
@@ -83,20 +82,11 @@ def _ask_by(way: Way, engine: Engine, image: str, labels: Mapping[str, str]) -> 
         raise
     except (DockerException, requests.exceptions.RequestException) as error:
         # A specification without GPUs is no news where the toolkit is missing.
-        missing = way == "cdi" or NO_DRIVER in explanation(error)
-        return EngineGpus(trouble=TOOLKIT_MISSING if missing else why_not(error))
+        said = explanation(error)
+        missing = way == "cdi" or NO_DRIVER in said
+        return EngineGpus(trouble=TOOLKIT_MISSING if missing else why_not(said) or said)
     gpus = parse(printed)
     return EngineGpus(gpus, way, "" if gpus else complaint(printed))
-
-
-def architectures_of(engine: Engine, image: str) -> tuple[str, ...] | None:
-    """The GPU code that an image holds, by its label; () for one that does not say, None where the
-    engine has no such image."""
-    try:
-        found = engine.client.images.get(image)
-    except ImageNotFound:
-        return None
-    return tuple(found.labels.get(_ARCHITECTURES, "").split())
 
 
 def _printed(engine: Engine, image: str, way: Way, labels: Mapping[str, str]) -> str:

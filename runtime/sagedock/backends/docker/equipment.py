@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from docker.types import DeviceRequest
@@ -20,11 +21,12 @@ from sagedock.backends.docker.translation import Sizes
 from sagedock.backends.gpu_pool import GpuPool
 from sagedock.backends.gpu_rules import GpuPlan, can_use, plan, refusal
 from sagedock.backends.gpus import Discovery, discover
-from sagedock.domain.images import ImageTable
+from sagedock.domain.images import ImageReference, ImageTable
 from sagedock.domain.instances import InstanceType
 from sagedock.errors import ImageNotFound, RunFailedToStart
 
 _GIB = 1024**3
+_FRESH_SECONDS = 1.0
 _SMALLEST_MEMORY = 6 * 1024**2
 """Engines refuse less."""
 
@@ -45,7 +47,7 @@ class Gpus:
 
     uuids: tuple[str, ...] = ()
     requests: tuple[DeviceRequest, ...] = ()
-    env: Mapping[str, str] = field(default_factory=lambda: WITHOUT_GPUS)
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Equipment:
@@ -58,6 +60,7 @@ class Equipment:
         self._engine, self._images, self._policy = engine, images, policy
         self._owner, self._is_elsewhere = owner, is_elsewhere
         self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, LocalImage]] = {}
         self._found: tuple[EngineGpus, GpuPool] | None = None
 
     # --- images -----------------------------------------------------------------------------------
@@ -84,7 +87,7 @@ class Equipment:
             reference = self._images.resolve(name)
             family = self._images.family(reference.framework)
             device = self.plan(name, instance_type).device
-            found = find_image(self._engine, family.engine_tag(device), reference)
+            found = self._look_at(family.engine_tag(device), reference)
         if found is not None:
             found.raise_if_foreign(self._engine)
         return found
@@ -100,6 +103,8 @@ class Equipment:
             reference = self._images.resolve(name)
             family = self._images.family(reference.framework)
             builds.ensure(self._engine, family, decided.device, tell, base=self._policy.base_image)
+            with self._lock:
+                self._seen.clear()
 
     def is_ready(self, name: str, instance_type: str) -> bool:
         """Whether `prepare` would have nothing to build. Raises as it does."""
@@ -113,8 +118,23 @@ class Equipment:
         ours: those go by device, and are kept up to date."""
         wanted = self._images.local(name) or name
         reference = self._images.parse(name)
-        found = find_image(self._engine, wanted, reference if reference.framework else None)
+        found = self._look_at(wanted, reference if reference.framework else None)
         return None if found is not None and found.is_ours and reference.framework else found
+
+    def _look_at(self, name: str, reference: ImageReference | None) -> LocalImage | None:
+        """One start asks for its image a dozen times, and each answer costs a millisecond."""
+        now = time.monotonic()
+        with self._lock:
+            seen = self._seen.get(name)
+        found: LocalImage | None
+        if seen is not None and now - seen[0] < _FRESH_SECONDS:
+            found = seen[1]
+        else:
+            found = find_image(self._engine, name)
+            if found is not None:  # one that is missing may be there in a moment
+                with self._lock:
+                    self._seen[name] = now, found
+        return found and replace(found, reference=reference)
 
     # --- sizes ------------------------------------------------------------------------------------
 
@@ -150,7 +170,8 @@ class Equipment:
         use none of the machine's, or when others have them."""
         decided = self.plan(spec.image, spec.instance_type)
         if not decided.gpus:
-            return Gpus()
+            told = {"SAGEDOCK_GPU_TOLD": "1"} if decided.warning and image.is_ours else {}
+            return Gpus(env={**WITHOUT_GPUS, **told, **self._mode(image)})
         found, pool = self._look()
         said = refusal(pool.gpus, image.gpu_architectures, image.name)
         if said:
@@ -162,7 +183,11 @@ class Equipment:
             among=can_use(pool.gpus, image.gpu_architectures),
         )
         requests = device_requests(given, self._engine.facts, found.way)
-        return Gpus(tuple(gpu.uuid for gpu in given), tuple(requests), {})
+        return Gpus(tuple(gpu.uuid for gpu in given), tuple(requests), self._mode(image))
+
+    def _mode(self, image: LocalImage) -> dict[str, str]:
+        """For the toolkit: what a script gets that asks for a GPU on a CPU instance."""
+        return {"SAGEDOCK_GPU": self._policy.gpu} if image.is_ours else {}
 
     def hold_gpus(self, record: Mapping[str, Any]) -> None:
         """What a container has that was started before us."""

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from docker.types import DeviceRequest
 
-from sagedock.backends.docker.engine import EngineFacts, explanation
+from sagedock.backends.docker.engine import EngineFacts
 from sagedock.backends.gpus import Gpu
 from sagedock.errors import RunFailedToStart
 
@@ -63,10 +63,9 @@ def ways(facts: EngineFacts) -> tuple[Way, ...]:
     return ("nvidia", "cdi") if facts.cdi_folders else ("nvidia",)
 
 
-def why_not(error: Exception) -> str:
-    """What an engine's refusal of GPUs means and what mends it, else its own sentence; without a
-    full stop."""
-    said = explanation(error)
+def why_not(said: str) -> str | None:
+    """What an engine's sentence means for GPUs and what mends it, without a full stop; None where
+    it is about something else."""
     if NO_DRIVER in said:
         return f"{TOOLKIT_MISSING}. {INSTALL_TOOLKIT}"
     if "CDI" in said and "unresolvable" in said:
@@ -80,7 +79,7 @@ def why_not(error: Exception) -> str:
             f"NVIDIA's Container Toolkit is there and its driver does not answer ({said}). See "
             "what `nvidia-smi` says on the engine's machine"
         )
-    return said
+    return None
 
 
 def _requests(ids: list[str], facts: EngineFacts, way: Way) -> list[DeviceRequest]:

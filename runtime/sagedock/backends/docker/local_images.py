@@ -53,9 +53,7 @@ class LocalImage:
             )
 
 
-def find_image(
-    engine: Engine, name: str, reference: ImageReference | None = None
-) -> LocalImage | None:
+def find_image(engine: Engine, name: str) -> LocalImage | None:
     """The engine's image of that name; None when it has none. Raises RunFailedToStart where the
     engine takes the name for none ("invalid reference format")."""
     try:
@@ -77,7 +75,6 @@ def find_image(
         path=_path(config.get("Env") or ()),
         workdir=config.get("WorkingDir") or "",
         gpu_architectures=tuple((labels.get(ARCHITECTURES) or "").split()),
-        reference=reference,
     )
 
 

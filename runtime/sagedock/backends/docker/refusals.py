@@ -7,6 +7,7 @@ from docker.errors import DockerException
 
 from sagedock.backends.base import RunSpec
 from sagedock.backends.docker.engine import GONE, explanation
+from sagedock.backends.docker.gpu_request import why_not
 from sagedock.backends.docker.local_images import LocalImage
 from sagedock.errors import RunFailedToStart
 
@@ -44,11 +45,9 @@ def _sentence(said: str, program: str, image: LocalImage) -> str:
         )
     if "non-overlapping IPv4" in said or "address pools" in said:
         return f"{said}. Remove networks that nothing uses: docker network prune."
-    if "could not select device driver" in said:
-        return (
-            f"{said}. The engine cannot hand out GPUs: install the NVIDIA Container Toolkit and "
-            "run `nvidia-ctk runtime configure`, or name an instance type without a GPU."
-        )
+    mended = why_not(said)
+    if mended is not None:
+        return f"{mended}."
     if "unable to find user" in said:
         return f"{said}. The image {image.name} names a USER that its /etc/passwd does not have."
     return in_words(said)

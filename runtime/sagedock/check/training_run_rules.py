@@ -1,0 +1,325 @@
+"""Rules on a training run that was really made: how it ended, and what it left where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sagedock.check import request_examples as examples
+from sagedock.check.observations import Training, last_error
+from sagedock.check.rule import Hit, Hits, Rule, always
+from sagedock.check.target import Target
+
+_EPOCH = re.compile(r"\bepoch\b\D{0,3}(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TrainingRule(Rule[Training]):
+    """Looks at a run. `options` are those of `sagedock check` for its examples, `files` what they
+    name."""
+
+    skips: Callable[[Training, Target], str] = always
+    options: tuple[str, ...] = ("--run",)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    kind = "training"
+    language = "python"
+
+
+def _went_well(run: Training, target: Target) -> str:
+    if run.code is None:
+        return f"the training was stopped after {run.seconds:.0f} s: see --seconds"
+    return "" if run.went_well else "the training failed: see SD401"
+
+
+def fails(run: Training, target: Target) -> Hits:
+    if run.code:
+        error = last_error(run.lines) or last_error(run.failure.splitlines())
+        told = f"the training ends with exit code {run.code}: {error}".removesuffix(": ")
+        yield run.script.hit([*run.failure.splitlines(), *run.lines], told)
+
+
+def not_to_be_judged(run: Training) -> str:
+    """Why a failure says nothing of the cloud: the script wants what only a container has, or an
+    AWS that answers; "" where it does."""
+    told = "\n".join((*run.lines[-60:], run.failure))
+    if run.code and re.search(r"['\"]/opt/ml\b", told):
+        return "the script spells /opt/ml, which only a container has"
+    if run.code and re.search(r"127\.0\.0\.1:9\b|EndpointConnectionError", told):
+        return "the script calls AWS, and a check calls nobody"
+    return ""
+
+
+def empty_model(run: Training, target: Target) -> Hits:
+    if run.model:
+        return
+    elsewhere = [file for host in run.hosts for file in host.elsewhere]
+    told = "the training ends well, and nothing lies in /opt/ml/model"
+    if elsewhere:
+        told += f"; it wrote {_few(elsewhere)}"
+    yield _at_entry(run, told)
+
+
+def files_elsewhere(run: Training, target: Target) -> Hits:
+    elsewhere = [file for host in run.hosts for file in host.elsewhere]
+    if elsewhere and run.model:
+        told = f"written where nothing is kept: {_few(elsewhere)}"
+        yield _at_entry(run, told)
+
+
+def failure_without_code(run: Training, target: Target) -> Hits:
+    if run.failure.strip():
+        told = f"the failure file says {run.failure.strip().splitlines()[0]:.80}, and the exit"
+        yield _at_entry(run, f"{told} code is 0")
+
+
+def silent_metric(run: Training, target: Target) -> Hits:
+    for name, regex in run.metrics.items():
+        pattern = _compiled(regex)
+        if pattern is None or not pattern.groups:
+            continue
+        if not any(_is_number(pattern, line) for line in run.lines):
+            told = f"the metric {name} matches none of {len(run.lines)} lines: {regex}"
+            yield _at_entry(run, told)
+
+
+def _compiled(regex: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(regex)
+    except re.error:
+        return None  # SD226
+
+
+def _is_number(pattern: re.Pattern[str], line: str) -> bool:
+    found = pattern.search(line)
+    try:
+        return found is not None and float(found.group(1)) is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def ignored_stop(run: Training, target: Target) -> Hits:
+    if run.ignored_stop:
+        yield _at_entry(run, f"{run.stop_seconds:.0f} s after SIGTERM it still runs")
+
+
+def same_files(run: Training, target: Target) -> Hits:
+    seen: dict[str, tuple[str, str]] = {}
+    for host in run.hosts:
+        for file, digest in host.digests.items():
+            other = seen.setdefault(file, (host.name, digest))
+            if other[1] != digest:
+                told = f"{other[0]} and {host.name} write {file} each, and not the same"
+                yield _at_entry(run, told)
+                return
+
+
+def no_resume(run: Training, target: Target) -> Hits:
+    again = run.resumed
+    assert again is not None
+    if again.code:
+        told = f"with its own checkpoints it ends with exit code {again.code}"
+        error = last_error(again.lines)
+        yield run.script.hit(again.lines, f"{told}: {error}".removesuffix(": "), "error")
+        return
+    first, second = _epochs(run), _epochs(again)
+    if len(first) > 1 and second[:1] == first[:1] and len(second) >= len(first):
+        told = f"with the checkpoints of {len(first)} epochs it begins at {first[0]} again"
+        yield _at_entry(run, told)
+
+
+def _epochs(run: Training) -> list[int]:
+    """Numbers of the epochs, each once, in the order of the log."""
+    found = [int(match[1]) for line in run.lines if (match := _EPOCH.search(line))]
+    return list(dict.fromkeys(found))
+
+
+def _needs_resume(run: Training, target: Target) -> str:
+    if reason := _went_well(run, target):
+        return reason
+    if run.resumed is None:
+        return "the script writes nothing into /opt/ml/checkpoints, or --resume is not there"
+    return ""
+
+
+def _at_entry(run: Training, told: str) -> Hit:
+    return Hit(run.script.shown, 1, 1, told)
+
+
+def _few(files: list[str]) -> str:
+    return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+
+
+def script(body: str) -> str:
+    """A script of script mode that saves a model, and does what `body` says before."""
+    return (
+        'import os\nimport sys\n\nif __name__ == "__main__":\n'
+        + "".join(f"    {line}\n" if line else "\n" for line in body.splitlines())
+        + '    with open(os.path.join(os.environ["SM_MODEL_DIR"], "net"), "w") as file:\n'
+        + '        file.write("1")\n    print("loss=0.5", sys.argv)\n'
+    )
+
+
+_PASSING = script("pass").replace("    pass\n", "")
+_METRICS = {
+    "TrainingImage": examples.IMAGE,
+    "TrainingInputMode": "File",
+    "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
+}
+_JOB = {
+    "job.json": examples.training(AlgorithmSpecification=_METRICS, HyperParameters=examples.CODE)
+}
+_CHECKPOINTS = """\
+import os
+import sys
+
+FOLDER = os.path.join(os.path.dirname(os.environ["SM_MODEL_DIR"]), "checkpoints")
+
+
+def first_epoch():
+    return {first}
+
+
+if __name__ == "__main__":
+    for epoch in range(first_epoch(), 3):
+        print("epoch", epoch, sys.argv)
+        with open(os.path.join(FOLDER, str(epoch)), "w") as file:
+            file.write("1")
+    with open(os.path.join(os.environ["SM_MODEL_DIR"], "net"), "w") as file:
+        file.write("1")
+"""
+
+RULES: tuple[TrainingRule, ...] = (
+    TrainingRule(
+        id="SD401",
+        name="training-fails",
+        level="error",
+        sentence="The training was run, and failed.",
+        cloud="The job is Failed: AlgorithmError, with the failure file and the exit code.",
+        fix="Mend what the last line of the traceback names; `sagedock check --run` tries again.",
+        failing=script('raise ValueError("the picture has 4 channels")'),
+        passing=_PASSING,
+        sources=("aws/sagemaker-python-sdk#658", "aws/amazon-sagemaker-examples#1740",
+                 "your-algorithms-training-signal-success-failure"),
+        check=fails,
+    ),
+    TrainingRule(
+        id="SD402",
+        name="empty-model",
+        level="error",
+        sentence="The training ended well and left nothing in /opt/ml/model.",
+        cloud="The job is Completed, and model.tar.gz is empty: the endpoint has nothing to load.",
+        fix='Save below os.environ["SM_MODEL_DIR"].',
+        failing='import os\nimport sys\n\nif __name__ == "__main__":\n'
+        '    folder = os.environ["SM_MODEL_DIR"] + "-1"\n    os.makedirs(folder)\n'
+        '    with open(os.path.join(folder, "net"), "w") as file:\n'
+        "        file.write(str(sys.argv))\n",
+        passing=_PASSING,
+        sources=("aws/sagemaker-python-sdk#3455", "aws/sagemaker-python-sdk#1895",
+                 "aws/sagemaker-training-toolkit#82"),
+        check=empty_model,
+        skips=_went_well,
+    ),
+    TrainingRule(
+        id="SD403",
+        name="files-elsewhere",
+        level="warning",
+        sentence="Only /opt/ml/model, /opt/ml/output/data and checkpoints are kept.",
+        cloud="The file is gone when the job ends, and no log says so.",
+        fix="Write it below SM_OUTPUT_DATA_DIR, which becomes output.tar.gz.",
+        failing=script('with open("history.csv", "w") as history:\n    history.write("1")'),
+        passing=script(
+            'name = os.path.join(os.environ["SM_OUTPUT_DATA_DIR"], "history.csv")\n'
+            'with open(name, "w") as history:\n    history.write("1")'
+        ),
+        sources=("your-algorithms-training-algo-output", "aws/amazon-sagemaker-examples#3000",
+                 "aws/amazon-sagemaker-examples#3478"),
+        check=files_elsewhere,
+        skips=_went_well,
+    ),
+    TrainingRule(
+        id="SD404",
+        name="failure-without-code",
+        level="error",
+        sentence="A job fails by its exit code; the failure file only says why.",
+        cloud="The job is Completed: the service reads the failure file only when the exit code is "
+        "not 0.",
+        fix="End with sys.exit(1) after the failure file is written, or let the exception go on.",
+        failing=script(
+            'folder = os.path.dirname(os.environ["SM_OUTPUT_DATA_DIR"])\n'
+            'with open(os.path.join(folder, "failure"), "w") as failure:\n'
+            '    failure.write("no data")'
+        ),
+        passing=_PASSING,
+        sources=("your-algorithms-training-signal-success-failure", "aws/sagemaker-containers#202"),
+        check=failure_without_code,
+        skips=_went_well,
+    ),
+    TrainingRule(
+        id="SD405",
+        name="silent-metric",
+        level="error",
+        sentence="A metric's regular expression matches a line that the training prints.",
+        cloud="The metric has no value: FinalMetricDataList lacks it, and a tuning job fails.",
+        fix="Change the expression, or the line; mind that logging.info prints nothing by itself.",
+        failing=_PASSING.replace("loss=0.5", "loss: 0.5"),
+        passing=_PASSING,
+        sources=("aws/amazon-sagemaker-examples#703", "huggingface/notebooks#43",
+                 "aws/sagemaker-python-sdk#5201"),
+        check=silent_metric,
+        skips=_went_well,
+        options=("--run", "--job", "job.json"),
+        files=_JOB,
+    ),
+    TrainingRule(
+        id="SD406",
+        name="ignored-stop",
+        level="warning",
+        sentence="A training that is stopped ends soon after SIGTERM.",
+        cloud="It is killed 120 s after SIGTERM: what it has not saved is lost.",
+        fix="In a SIGTERM handler save and end, or leave SIGTERM as it is.",
+        failing=script(
+            "import signal\nimport time\n\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)"
+        ),
+        passing=script("import time\n\ntime.sleep(600)"),
+        sources=("your-algorithms-training-algo-dockerfile: SIGTERM, then SIGKILL after 120 s",),
+        check=ignored_stop,
+        skips=lambda run, target: ""
+        if run.stop_seconds is not None
+        else "the training ended before it was stopped: see --seconds",
+        options=("--run", "--seconds", "4", "--grace", "2"),
+    ),
+    TrainingRule(
+        id="SD407",
+        name="same-files",
+        level="warning",
+        sentence="Files of several hosts in /opt/ml/model have names of their own.",
+        cloud="One archive is made of all hosts' files: of two with one name one is lost.",
+        fix='Save on the first host only: SM_CURRENT_HOST is the first of SM_HOSTS.',
+        failing=script("").replace('write("1")', 'write(os.environ["SM_CURRENT_HOST"])'),
+        passing=script("").replace('"net"', '"net-" + os.environ["SM_CURRENT_HOST"]'),
+        sources=("your-algorithms-training-algo-output: names must not clash",
+                 "aws/sagemaker-python-sdk#420"),
+        check=same_files,
+        skips=lambda run, target: _went_well(run, target)
+        or ("" if len(run.hosts) > 1 else "needs --instance-count"),
+        options=("--run", "--instance-count", "2"),
+    ),
+    TrainingRule(
+        id="SD408",
+        name="no-resume",
+        level="warning",
+        sentence="A training that finds its checkpoints goes on from them.",
+        cloud="An interrupted spot job starts at the beginning again, and is paid for twice.",
+        fix="At the start, load the newest file of /opt/ml/checkpoints where there is one.",
+        failing=_CHECKPOINTS.replace("{first}", "0"),
+        passing=_CHECKPOINTS.replace("{first}", "len(os.listdir(FOLDER))"),
+        sources=("model-checkpoints.html", "aws/sagemaker-tensorflow-training-toolkit#346",
+                 "deepset-ai/FARM#563"),
+        check=no_resume,
+        skips=_needs_resume,
+        options=("--run", "--resume"),
+    ),
+)  # fmt: skip

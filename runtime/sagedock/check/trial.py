@@ -1,0 +1,257 @@
+"""The dynamic part of a check: train, serve what came out, ask it, and let the rules judge."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagedock import archives
+from sagedock.backends.base import Tell
+from sagedock.check.archive import CODE, Archive
+from sagedock.check.checker import Checker
+from sagedock.check.hosting_probe import ServingPlan, serve
+from sagedock.check.module import Module
+from sagedock.check.observations import Code
+from sagedock.check.probe import Probe, TrainingPlan, code_of, copied_code
+from sagedock.check.request import Request
+from sagedock.check.script import SERVING_MODULE, Script
+from sagedock.check.target import OTHER_FRAMEWORKS, Target, generation_of
+from sagedock.check.training_run_rules import not_to_be_judged
+from sagedock.check.wanted import Wanted
+from sagedock.domain.images import MXNET
+
+SERVING_FUNCTIONS = frozenset(
+    {"model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn", "process_request_fn"}
+)
+_PYTHON_IMAGE = "sagedock/python"
+_HYBRIDIZE = """
+
+
+_model_fn_before_the_check = model_fn
+
+
+def model_fn(*arguments):
+    net = _model_fn_before_the_check(*arguments)
+    net.hybridize(static_alloc=True, static_shape=True)
+    return net
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Runs what is wanted. `frameworks` is the folder of framework environments; `tell` gets a
+    line where one has to be built first."""
+
+    checker: Checker
+    wanted: Wanted
+    frameworks: Path
+    tell: Tell
+
+    def run(
+        self, scripts: Sequence[Script], archive: Archive | None, requests: Sequence[Request]
+    ) -> None:
+        """Train each script and serve its model; or, where there is an archive, serve that."""
+        if self._blocked():
+            why = "the static rules found errors: mend these first"
+            self.checker.skip("training", str(self.wanted.path or self.wanted.model), why)
+            self.checker.skip("hosting", str(self.wanted.path or self.wanted.model), why)
+            return
+        with Probe(self.frameworks, self.tell) as probe:
+            if archive is not None:
+                self._serve_archive(probe, archive, scripts[0] if scripts else None)
+                return
+            for script in scripts:
+                self._train_and_serve(probe, script, requests)
+
+    def _blocked(self) -> bool:
+        return any(f.level == "error" for f in self.checker.report.findings)
+
+    # --- training -----------------------------------------------------------------------------
+
+    def _train_and_serve(self, probe: Probe, script: Script, requests: Sequence[Request]) -> None:
+        wanted, name = self.wanted, script.entry.file
+        image, why = image_for(script.modules, self.checker.target, script.requirements)
+        if image is None:
+            self.checker.skip("training", name, why, wanted=True)
+            self.checker.skip("hosting", name, why)
+            return
+        job = next((r for r in requests if r.operation == "CreateTrainingJob"), None)
+        plan = TrainingPlan(
+            script=script,
+            image=image,
+            channels={n: folder for n, folder in wanted.channels.items() if folder is not None},
+            hyperparameters=_hyperparameters(wanted, job),
+            environment=wanted.environment,
+            metrics={**_metrics(job), **wanted.metrics},
+            instance_type=wanted.instance_type or "ml.m5.large",
+            hosts=wanted.instance_count,
+            seconds=wanted.seconds,
+            grace_seconds=wanted.grace,
+            resumes=wanted.resume,
+        )
+        training, model = probe.train(plan)
+        if why := not_to_be_judged(training):
+            self.checker.skip("training", name, why, wanted=True)
+            self.checker.skip("hosting", name, why)
+            return
+        self.checker.look("training", training, name)
+        if training.code or not (training.went_well or training.model):
+            why = "the training failed" if training.code else "it was stopped and saved nothing"
+            asked = bool(wanted.requests) and not training.code
+            self.checker.skip("hosting", name, why, wanted=asked)
+        elif not wanted.requests and not _serves(script):
+            self.checker.skip("hosting", name, "the script has no function that serves")
+        else:
+            self._serve_script(probe, script, image, model)
+
+    def _serve_script(self, probe: Probe, script: Script, image: str, model: Path) -> None:
+        """As `estimator.deploy` would: the code goes into the archive from 1.4 on, before that it
+        is an archive of its own."""
+        code = code_of(script)
+        if served_entry(script) != code.entry:
+            shown = Path(script.entry.file).parent / SERVING_MODULE
+            code = Code(script.root, SERVING_MODULE, shown.as_posix())
+        environment = {"SAGEMAKER_PROGRAM": code.entry, "SAGEMAKER_REGION": "us-east-1"}
+        in_model = code_in_model(self.checker.target, script.entry)
+        if not in_model:
+            folder = copied_code(script, probe.new_folder("source") / CODE)
+            environment["SAGEMAKER_SUBMIT_DIRECTORY"] = f"file://{folder}"
+
+        def stage(place: Path) -> None:
+            shutil.copytree(model, place, dirs_exist_ok=True)
+            if in_model and not (place / CODE).exists():
+                copied_code(script, place / CODE)
+
+        self._serve(probe, code, image, stage, environment)
+
+    # --- hosting ------------------------------------------------------------------------------
+
+    def _serve_archive(self, probe: Probe, archive: Archive, script: Script | None) -> None:
+        """The archive's own code; where it has none, that of the script."""
+        has_code = any(name.startswith(f"{CODE}/") for name in archive.files)
+        modules = [archive.code] if archive.code else list(script.modules if script else ())
+        image, why = image_for(modules, self.checker.target, None)
+        if image is None:
+            self.checker.skip("hosting", archive.file, why, wanted=True)
+            return
+        entry = archive.entry
+        code = Code(Path(CODE), entry, f"{CODE}/{entry}")
+        if not has_code and script is not None:
+            code = code_of(script)
+        environment = {"SAGEMAKER_PROGRAM": code.entry, "SAGEMAKER_REGION": "us-east-1"}
+        unpacked = probe.new_folder("archive")
+        with archive.path.open("rb") as source:
+            archives.unpack(source, unpacked)
+        if has_code:
+            code = Code(unpacked / CODE, entry, f"{CODE}/{entry}")
+        in_model = has_code or script is None or code_in_model(self.checker.target, script.entry)
+        if not in_model and script is not None:
+            folder = copied_code(script, probe.new_folder("source") / CODE)
+            environment["SAGEMAKER_SUBMIT_DIRECTORY"] = f"file://{folder}"
+
+        def stage(place: Path) -> None:
+            shutil.copytree(unpacked, place, dirs_exist_ok=True, symlinks=True)
+            if in_model and not has_code and script is not None:
+                copied_code(script, place / CODE)
+
+        self._serve(probe, code, image, stage, environment)
+
+    def _serve(
+        self,
+        probe: Probe,
+        code: Code,
+        image: str,
+        stage: Callable[[Path], None],
+        environment: Mapping[str, str],
+    ) -> None:
+        wanted = self.wanted
+        plan = ServingPlan(
+            script=code,
+            image=image,
+            stage=stage,
+            samples=wanted.samples,
+            accepts=wanted.accept,
+            environment={**environment, **wanted.environment},
+            startup_seconds=wanted.startup_seconds,
+            request_seconds=wanted.request_seconds,
+            hybridize=lambda model: hybridized(model, code),
+        )
+        seen = serve(plan, probe)
+        self.checker.look("hosting", seen, code.shown)
+        if seen.timing is not None:
+            timing = {
+                "p50_seconds": round(seen.timing.p50, 4),
+                "p95_seconds": round(seen.timing.p95, 4),
+                "requests": seen.timing.count,
+                "start_seconds": round(seen.start_seconds, 2),
+            }
+            self.checker.tell("measured", timing)
+
+
+def image_for(
+    modules: Sequence[Module], target: Target, requirements: str | None
+) -> tuple[str | None, str]:
+    """The image that stands for the cloud's, or why there is none."""
+    packages = frozenset().union(*(module.packages for module in modules))
+    if target.framework_version is not None:
+        return f"{MXNET.alias}:{target.framework_version}", ""
+    if "mxnet" in packages:
+        is_old = bool(modules) and target.generation(modules[0]) == "legacy"
+        return (f"{MXNET.alias}:1.2.1" if is_old else MXNET.alias), ""
+    others = sorted(OTHER_FRAMEWORKS & packages)
+    brought = (requirements or "").lower().replace("_", "-")
+    if others and not all(name.replace("_", "-") in brought for name in others):
+        return None, f"no image here has {others[0]}"
+    return _PYTHON_IMAGE, ""
+
+
+def served_entry(script: Script) -> str:
+    """The file that is served: inference.py of a folder that has one, else the entry point."""
+    if script.is_folder and (script.root / SERVING_MODULE).is_file():
+        return SERVING_MODULE
+    return script.entry.path.relative_to(script.root).as_posix()
+
+
+def code_in_model(target: Target, entry: Module) -> bool:
+    """Whether an endpoint finds the code in its model archive: from 1.4 on."""
+    if target.framework_version is None:
+        return target.generation(entry) != "legacy"
+    full = MXNET.version(target.framework_version) or ""
+    is_old = generation_of(full) == "legacy" or full.startswith("1.3")
+    return not is_old
+
+
+def _serves(script: Script) -> bool:
+    return any(SERVING_FUNCTIONS & set(module.functions) for module in script.served)
+
+
+def _hyperparameters(wanted: Wanted, job: Request | None) -> dict[str, str]:
+    """Each as JSON text, as the SDK sends it; those of a request as they stand there."""
+    if wanted.hyperparameters is not None:
+        return {str(name): json.dumps(value) for name, value in wanted.hyperparameters.items()}
+    given = job.get("HyperParameters", default={}) if job else {}
+    return dict(given)
+
+
+def _metrics(job: Request | None) -> dict[str, str]:
+    path = ("AlgorithmSpecification", "MetricDefinitions")
+    found = job.get(*path, default=[]) if job else []
+    return {m["Name"]: m["Regex"] for m in found if "Name" in m and "Regex" in m}
+
+
+def hybridized(model: Path, code: Code) -> tuple[str, int] | None:
+    """Let the staged model hybridize its net; where model_fn stands, None where there is no Gluon
+    net, or it is hybridized already."""
+    file = model / CODE / code.entry
+    if not file.is_file():
+        return None
+    module = Module(file, code.shown, file.read_text(encoding="utf-8", errors="replace"))
+    function = module.functions.get("model_fn")
+    if function is None or "mxnet" not in module.packages or "hybridize" in module.text:
+        return None
+    with file.open("a", encoding="utf-8") as more:
+        more.write(_HYBRIDIZE)
+    return code.shown, function.lineno

@@ -1,0 +1,77 @@
+"""The corpus: what fails in the cloud, and what does not.
+
+A case is a Python script, a folder with a train.py, or a text file with several files in it:
+`# run:` are the options of `sagedock check`, `== NAME` begins a file; `pack.sh` is run first.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One entry of the corpus."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def text(self) -> str:
+        file = self.path / "train.py" if self.path.is_dir() else self.path
+        return file.read_text(encoding="utf-8")
+
+    def head(self, name: str) -> str:
+        """`# name: value` of the case's first lines."""
+        found = re.search(rf"^# {name}: (.+)$", self.text, re.MULTILINE)
+        return found[1] if found else ""
+
+    @property
+    def is_script(self) -> bool:
+        return self.path.is_dir() or self.path.suffix == ".py"
+
+    @property
+    def trains_or_serves(self) -> bool:
+        """Whether checking it runs user code."""
+        return bool(self.head("runs"))
+
+    def laid_out(self, folder: Path) -> list[str]:
+        """Its files in `folder`; the words of `sagedock check` for it, relative to the folder."""
+        if self.is_script:
+            if self.path.is_dir():
+                shutil.copytree(self.path, folder / self.path.name)
+            else:
+                shutil.copy(self.path, folder)
+            return [self.path.name, *shlex.split(self.head("options"))]
+        _, *parts = re.split(r"^== (\S+)\n", self.text, flags=re.MULTILINE)
+        for name, content in zip(parts[::2], parts[1::2], strict=True):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content, encoding="utf-8")
+        if (folder / "pack.sh").exists():
+            packed(folder, (folder / "pack.sh").read_text(encoding="utf-8"))
+        return shlex.split(self.head("run"))
+
+
+def packed(folder: Path, commands: str) -> None:
+    """Run the commands that make an archive."""
+    subprocess.run(["sh", "-eu"], input=commands, cwd=folder, text=True, check=True)
+
+
+def _cases(kind: str) -> list[Case]:
+    return [Case(path) for path in sorted((CORPUS / kind).iterdir())]
+
+
+DEFECTIVE = _cases("defective")
+CLEAN = _cases("clean")
+STATIC_DEFECTIVE = [case for case in DEFECTIVE if not case.trains_or_serves]
+STATIC_CLEAN = [case for case in CLEAN if not case.trains_or_serves]
