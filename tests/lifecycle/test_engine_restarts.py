@@ -132,3 +132,25 @@ def test_a_job_that_outlived_its_engine_goes_on(house: House, mortal: Daemon, im
     assert house.log("job/") == ["begun", "over"]
     mortal.stop()
     mortal.start(**{"live-restore": False})
+
+
+@pytest.mark.parametrize("name", ["UPPER:case", "no-such-image:1"])
+def test_a_job_whose_image_there_cannot_be_is_failed_as_the_client_s_fault(
+    house: House, name: str
+) -> None:
+    house.train("job", AlgorithmSpecification={"TrainingImage": name, "TrainingInputMode": "File"})
+    ended = house.ended()
+    assert ended.status == "Failed"
+    assert str(ended.failure_reason).startswith("ClientError: ")
+    assert name in str(ended.failure_reason)
+
+
+def test_a_job_created_while_the_engine_restarts_waits_for_it(
+    house: House, mortal: Daemon, image: str
+) -> None:
+    mortal.stop()
+    job = {"TrainingImage": image, "TrainingInputMode": "File", "ContainerEntrypoint": ["true"]}
+    house.train("job", AlgorithmSpecification=job)
+    mortal.start()
+    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended), 60)
+    assert ended.status == "Completed", ended.failure_reason
