@@ -15,7 +15,7 @@ from sagedock.backends.base import Run
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("engine-gone")]
 
 STOPPED = "the Docker engine was stopped while it ran, and ended it"
 COUNTS = """
@@ -259,3 +259,18 @@ def test_the_address_of_a_server_is_asked_for_again(
     starting.start()
     assert run.address(8080) == before
     starting.join()
+
+
+def test_a_job_s_network_goes_when_the_engine_is_back(
+    mortal: Daemon, patient_stage: DockerStage
+) -> None:
+    wanted = {"hosts": ("algo-1", "algo-2"), "labels": {"job": "two"}}
+    run = patient_stage.start(patient_stage.play().does(COUNTS), **wanted)
+    Reader(run)
+    mortal.stop()
+    starting = threading.Timer(0.5, mortal.start)
+    starting.start()
+    run.close()
+    starting.join()
+    networks = patient_stage.engine.client.networks.list(filters={"label": "sagedock.network"})
+    assert networks == []

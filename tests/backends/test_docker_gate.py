@@ -22,7 +22,7 @@ from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.local_images import find_image
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("gate")]
 
 TAG = "sagedock/python:3.11-cpu"
 SCRIPT = """
@@ -128,10 +128,6 @@ def test_what_a_killed_emulator_had_begun_is_removed_by_the_next(
     finally:
         os.kill(emulator.pid, signal.SIGKILL)
         emulator.wait()
-    (begun,) = containers_of(stage)
-    assert (
-        stage.restarted().find(f"docker;{begun['Id']}") is not None or begun["State"] != "running"
-    )
     stage.restarted().clean(frozenset())
     assert containers_of(stage) == []
 

@@ -174,7 +174,7 @@ class TrainingRun:
             raise JobFailed("ClientError: AlgorithmName is not emulated; name a TrainingImage.")
         try:
             self._rooms.backend.check(image)
-        except ImageNotFound as error:
+        except (ImageNotFound, RunFailedToStart) as error:
             raise JobFailed(f"ClientError: {error}") from error
         self._raise_if_stopped()
         self._enter(DOWNLOADING)

@@ -322,7 +322,8 @@ class DockerBackend:
             if run_id in self._runs:
                 return self._runs[run_id]
         try:
-            record = self._engine.client.api.inspect_container(run_id.removeprefix(PREFIX))
+            inspect = self._engine.client.api.inspect_container
+            record = self._engine.patiently(lambda: inspect(run_id.removeprefix(PREFIX)))
         except (NotFound, APIError):
             return None
         told = record["Config"].get("Labels") or {}

@@ -56,8 +56,9 @@ class LocalImage:
 def find_image(engine: Engine, name: str) -> LocalImage | None:
     """The engine's image of that name; None when it has none. Raises RunFailedToStart where the
     engine takes the name for none ("invalid reference format")."""
+    inspect: Any = engine.client.api.inspect_image
     try:
-        attrs: dict[str, Any] = engine.client.api.inspect_image(name)  # type: ignore[no-untyped-call]  # no stub
+        attrs: dict[str, Any] = engine.patiently(lambda: inspect(name))
     except NoSuchImage:
         return None
     except APIError as error:

@@ -16,7 +16,7 @@ import docker.types
 from docker.errors import APIError, NotFound
 
 from sagedock.backends.base import RunSpec
-from sagedock.backends.docker.engine import Engine, explanation
+from sagedock.backends.docker.engine import GONE, Engine, explanation
 from sagedock.backends.docker.labels import HOME, NETWORK
 from sagedock.backends.docker.surroundings import JOB_NETWORKS
 from sagedock.errors import RunFailedToStart
@@ -113,12 +113,15 @@ class JobNetworks:
             made.connect(self._me)
 
     def _remove(self, name: str) -> None:
-        try:
+        def remove() -> None:
             found = self._engine.client.networks.get(name)
             for member in found.attrs.get("Containers") or ():
                 found.disconnect(member, force=True)
             found.remove()
+
+        try:
+            self._engine.patiently(remove)
         except NotFound:
             return
-        except APIError as error:
+        except (APIError, *GONE) as error:
             log.warning("The network %s stays: %s", name, explanation(error))
