@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +188,67 @@ def test_a_start_waits_for_an_engine_that_is_on_its_way(mortal: Daemon, stage: D
     run = stage.backend.start(spec)
     starting.join()
     assert [line.text for line in run.lines()] == ["late"]
+
+
+@contextlib.contextmanager
+def brittle_way(mortal: Daemon, folder: Path) -> Iterator[tuple[str, list[socket.socket]]]:
+    """An address that leads to the engine, and the connections on it, which a test may cut."""
+    cut: list[socket.socket] = []
+    door = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = door.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(str(mortal.socket))
+                cut.extend((near, far))
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=carry, args=ends, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"tcp://127.0.0.1:{door.getsockname()[1]}", cut
+    door.close()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_way_to_the_engine_that_breaks_is_no_engine_that_stops(
+    mortal: Daemon, stage: DockerStage, code: int
+) -> None:
+    with brittle_way(mortal, stage.folder) as (address, connections):
+        engine = Engine.connect(address)
+        elsewhere = DockerStage(stage.folder / "elsewhere", stage.backend)
+        play = elsewhere.play().does(COUNTS).exits(code)
+        started = elsewhere.start(play)
+        run = DockerBackend(engine, stage.folder).find(started.id)
+        assert run is not None
+        reader = Reader(run)
+        for connection in connections[:]:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        assert run.wait(1) is None
+        play.goes_on()
+        assert (run.wait(60), run.lost, run.remark) == (code, False, "")
+        assert_counted(reader.all())
+
+
+def test_an_engine_that_answers_late_is_no_engine_that_stops(
+    mortal: Daemon, stage: DockerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stage.start(stage.play().prints("x").waits().exits(1))
+    next(run.lines())
+    late = iter([False, False])
+    really = stage.engine.answers
+    monkeypatch.setattr(stage.engine, "answers", lambda: next(late, None) is None and really())
+    (stage.folder / "run-1/ml/go").touch()
+    assert (run.wait(60), run.lost, run.remark) == (1, False, "")
 
 
 # --- it leaves them running --------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -35,17 +36,21 @@ while not os.path.exists(ml + '/go'): time.sleep(0.01)
 """
 
 
-def start(stage: DockerStage, count: int, job: str = "job", **wishes: object) -> list[Run]:
-    """All hosts of a job that look for each other."""
+def start(stage: DockerStage, count: int, **wishes: object) -> tuple[list[Run], list[Any]]:
+    """All hosts of a job that look for each other, and tell what they found once they did."""
     hosts = tuple(f"algo-{number + 1}" for number in range(count))
-    specs = []
+    specs, plays = [], []
     for host in hosts:
-        play = stage.play().does(MEETS.format(hosts=hosts))
-        play.goes_on()
-        wanted = {"hosts": hosts, "hostname": host, "labels": {"job": job}, **wishes}
-        specs.append(stage.spec(play, **wanted))
+        plays.append(stage.play().does(MEETS.format(hosts=hosts)))
+        wanted = {"hosts": hosts, "hostname": host, "labels": {"job": "job"}, **wishes}
+        specs.append(stage.spec(plays[-1], **wanted))
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(stage.backend.start, specs))
+        runs = list(pool.map(stage.backend.start, specs))
+        told = [line.text for line in pool.map(lambda run: next(run.lines()), runs)]
+    # Nobody leaves before all have met.
+    for play in plays:
+        play.goes_on()
+    return runs, [json.loads(text) for text in told]
 
 
 def job_networks(stage: DockerStage) -> set[str]:
@@ -63,8 +68,7 @@ def containers_home(stage: DockerStage) -> str:
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_the_hosts_of_a_job_find_each_other_by_name(docker_stage: DockerStage, count: int) -> None:
-    runs = start(docker_stage, count)
-    told = [json.loads(line.text) for run in runs for line in run.lines()]
+    runs, told = start(docker_stage, count)
     assert [run.wait(60) for run in runs] == [0] * count
     addresses = told[0][0]
     assert len(set(addresses.values())) == count
@@ -75,12 +79,12 @@ def test_the_hosts_of_a_job_find_each_other_by_name(docker_stage: DockerStage, c
 
 
 def test_isolated_hosts_find_each_other_too(docker_stage: DockerStage) -> None:
-    runs = start(docker_stage, 2, isolated=True)
+    runs, _ = start(docker_stage, 2, isolated=True)
     assert [run.wait(60) for run in runs] == [0, 0]
 
 
 def test_the_network_goes_with_the_last_host(docker_stage: DockerStage) -> None:
-    first, second = start(docker_stage, 2)
+    (first, second), _ = start(docker_stage, 2)
     assert [first.wait(60), second.wait(60)] == [0, 0]
     first.close()
     assert len(job_networks(docker_stage)) == 1
@@ -91,7 +95,7 @@ def test_the_network_goes_with_the_last_host(docker_stage: DockerStage) -> None:
 def test_the_network_goes_with_the_last_host_after_a_restart_too(
     docker_stage: DockerStage,
 ) -> None:
-    runs = start(docker_stage, 2)
+    runs, _ = start(docker_stage, 2)
     successor = docker_stage.restarted()
     found = [successor.find(run.id) for run in runs]
     for run in found:

@@ -138,3 +138,13 @@ def test_a_log_that_the_engine_cannot_read_is_given_up(
     log.mkdir()
     assert list(run.lines()) == []
     assert "cannot be read to its end" in caplog.text
+
+
+def test_a_container_that_says_nothing_for_long_is_followed_on(
+    docker_stage: DockerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagedock.backends.docker.runs._SILENT_SECONDS", 0.2)
+    play = docker_stage.play().prints("one").prints("begun, ", end="").does("time.sleep(1)")
+    run = docker_stage.start(play.prints("and ended").does("time.sleep(1)").exits(3))
+    assert [line.text for line in run.lines()] == ["one", "begun, and ended"]
+    assert (run.wait(30), run.lost) == (3, False)

@@ -72,17 +72,14 @@ class Witness:
         nothing = json.dumps({"label": ["sagedock.nothing-has-this-label"]})
         address = f"{api.base_url}/v{api.api_version}/events"
         self._answer = api.get(address, params={"filters": nothing}, stream=True, timeout=None)
-        self._over = threading.Event()
+        self.ended_at: float | None = None
+        """When the connection ended (seconds since 1970); None while it is there."""
         threading.Thread(target=self._listen, name="engine-witness", daemon=True).start()
-
-    @property
-    def saw_the_end(self) -> bool:
-        return self._over.is_set()
 
     def _listen(self) -> None:
         with contextlib.suppress(Exception):
             self._answer.raw.read(1)
-        self._over.set()
+        self.ended_at = time.time()
 
 
 class Engine:
@@ -144,9 +141,9 @@ class Engine:
             return False
 
     def witness(self) -> Witness:
-        """One that has seen no end yet. Raises as every request does."""
+        """One whose connection is there. Raises as every request does."""
         with self._lock:
-            if self._witness is None or self._witness.saw_the_end:
+            if self._witness is None or self._witness.ended_at is not None:
                 self._witness = Witness(self.client)
             return self._witness
 

@@ -30,6 +30,10 @@ _GIB = 1024**3
 _KILLED = 137
 _END_SECONDS = 5.0
 _MOST_REFUSALS = 5
+_SILENT_SECONDS = 20.0
+"""After so long without a line the log is asked for anew: a follower that comes to an engine while
+the container ends may wait for ever, and so may one whose connection was dropped on its way."""
+
 _SHUTDOWN_SECONDS = 15.0
 
 _ENGINE_STOPPED = "the Docker engine was stopped while it ran, and ended it"
@@ -122,7 +126,7 @@ class DockerRun:
                     log.warning("The log of %s cannot be read to its end: %s", self.name, error)
                     return
             except (requests.exceptions.RequestException, OSError) as error:
-                log.debug("the log of %s broke off: %s", self.name, error)
+                log.debug("the log of %s broke off, or was silent: %s", self.name, error)
                 if not self._engine.wait_until_back() and is_last:
                     log.warning("The last lines of %s are lost with its engine", self.name)
                     return
@@ -139,7 +143,7 @@ class DockerRun:
         if since is not None:
             wanted["since"] = since
         address = f"{api.base_url}/v{api.api_version}/containers/{self.container}/logs"
-        timeout = (self._engine.patience_seconds, None)
+        timeout = (self._engine.patience_seconds, _SILENT_SECONDS)
         with api.get(address, params=wanted, stream=True, timeout=timeout) as answer:
             if answer.status_code == requests.codes.not_found:
                 raise NotFound(answer.text)
@@ -225,11 +229,12 @@ class DockerRun:
                     state = self._state()
                 if _goes_on(state):
                     continue
-                if engine.answers() and not witness.saw_the_end:
+                if not _left_meanwhile(engine, witness, asked):
                     break
             except NotFound:
                 return None
             except GONE as error:
+                asked = time.time()
                 log.warning("The Docker engine went away under %s: %s", self.name, error)
             except APIError as error:
                 refusals += 1
@@ -239,13 +244,14 @@ class DockerRun:
                     return None
                 time.sleep(_END_SECONDS)
                 continue
-            broke, witness = broke or asked, None
             if not engine.wait_until_back():
                 self._remark = (
                     "the Docker engine went away while it ran, and did not come back within "
                     f"{engine.patience_seconds:.0f} s"
                 )
                 return None
+            if witness is None or witness.ended_at is not None:
+                broke, witness = broke or asked, None  # else it is the same engine as before
         if broke and not self._we_stopped and _was_ended_by_engine(state, broke):
             self._remark = _ENGINE_STOPPED
         return state
@@ -299,6 +305,16 @@ class DockerRun:
 
 def _goes_on(state: Mapping[str, Any]) -> bool:
     return bool(state.get("Running") or state.get("Restarting"))
+
+
+def _left_meanwhile(engine: Engine, witness: Witness, asked: float) -> bool:
+    """Whether the engine that told of a container's end at `asked` was itself on its way out. An
+    engine that is busy answers late, and a connection may break long before on its way there:
+    neither is a sign alone."""
+    stays = engine.answers() or (engine.wait_until_back() and witness.ended_at is None)
+    if witness.ended_at is None:
+        return not stays
+    return not stays or witness.ended_at > asked - 1
 
 
 def _was_ended_by_engine(state: Mapping[str, Any], broke: float) -> bool:
