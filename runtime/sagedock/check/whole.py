@@ -27,8 +27,8 @@ def checked(
     environments, and is asked only when something runs; `tell` gets its progress."""
     if wanted.is_empty:
         raise CheckError(
-            "What is to be checked? Name a script or a source folder, --model or --job, or "
-            "declare it in sagedock.toml."
+            "What is to be checked? Name a script or a source folder, --model, --image or "
+            "--job, or declare it in sagedock.toml."
         )
     target = Target(wanted.framework_version, wanted.instance_type, tuple(wanted.channels) or None)
     checker = Checker(target, choice)
@@ -41,7 +41,11 @@ def checked(
         checker.archive(archive)
     if requests:
         checker.requests(requests)
-    if wanted.runs and (scripts or archive):
+    if wanted.image is not None:
+        # So does the engine's client.
+        reader = importlib.import_module("sagedock.check.image")
+        reader.look_and_try(checker, wanted, archive, requests, tell)
+    elif wanted.runs and (scripts or archive):
         # What runs user code takes a while to import, and most checks run none.
         trial = importlib.import_module("sagedock.check.trial")
         trial.Trial(checker, wanted, frameworks(), tell).run(scripts, archive, requests)
@@ -55,6 +59,8 @@ def kinds(wanted: Wanted) -> set[Kind]:
         found.add("script")
     if wanted.model is not None:
         found.add("artifact")
+    if wanted.image is not None:
+        found.add("image")
     if wanted.jobs:
         found.add("request")
     if wanted.runs and wanted.path is not None and wanted.model is None:

@@ -23,6 +23,9 @@ ISOLATED: Final = "sagedock.isolated"
 GPUS: Final = "sagedock.gpus"
 """On a container: UUIDs of the GPUs that it was given, with commas."""
 
+CHECK: Final = "sagedock.check"
+"""On a container of `sagedock check --image`, the image: created to be looked into, never started."""
+
 FAMILY: Final = "sagedock.family"
 ARCHITECTURES: Final = "sagedock.gpu.architectures"
 """On images of ours."""
