@@ -3,6 +3,7 @@ yields anything."""
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import subprocess
@@ -86,10 +87,100 @@ def test_our_own_images_are_clean(name: str, engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_the_example_of_a_container_of_one_s_own_is_clean(engine: Engine) -> None:
+def test_the_example_of_a_container_of_one_s_own_is_clean(engine: Engine, tmp_path: Path) -> None:
     example = str(ROOT / "examples" / "byo-sklearn")
     subprocess.run(["docker", "build", "--quiet", "--tag", BYO, example], check=True)
     assert found(BYO) == []
+    assert {f["rule"] for f in found(BYO, "--instance-type", "ml.c7g.xlarge")} == {"SD701"}
+    (tmp_path / "rows.csv").write_text("0,0.0,0.1\n1,2.0,2.1\n", encoding="utf-8")
+    (tmp_path / "ask.csv").write_text("0.1,0.2\n2.1,2.2\n", encoding="utf-8")
+    options = (
+        "--channel",
+        f"train={tmp_path / 'rows.csv'}",
+        "--request",
+        str(tmp_path / "ask.csv"),
+    )
+    told = check("--image", BYO, *options, "--format", "json")
+    assert told.exit_code == 0, told.output
+    report = json.loads(told.stdout)
+    assert report["findings"] == []
+    assert report["target"]["measured"]["requests"] > 20
+    looked = {one["rule"] for one in report["checked"] if not one["skipped"]}
+    assert {"SD401", "SD402", "SD501", "SD503"} <= looked
+
+
+TRAIN = """\
+#!/usr/bin/env python3
+import json, pathlib
+ml = pathlib.Path("/opt/ml")
+given = json.loads((ml / "input/config/hyperparameters.json").read_text())
+print("depth", given["depth"])
+{end}
+"""
+SERVE = """\
+#!/usr/bin/env python3
+import http.server, pathlib
+model = pathlib.Path("/opt/ml/model/net").read_text()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, b"")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        {answer}
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "text/csv")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
+SAVES = '(ml / "model/net").write_text(given["depth"])'
+ANSWERS = 'self.answer(200 if body.strip() else 400, model.encode() + b"," + body)'
+
+
+def algorithm(end: str = SAVES, answer: str = ANSWERS) -> str:
+    """A Dockerfile with both programs."""
+    lines = ["FROM python:3.11-slim-bookworm"]
+    for name, text in (("train", TRAIN.format(end=end)), ("serve", SERVE.format(answer=answer))):
+        code = base64.b64encode(text.encode()).decode()
+        path = f"/usr/local/bin/{name}"
+        lines.append(f"RUN echo {code} | base64 -d > {path} && chmod +x {path}")
+    return "\n".join([*lines, ""])
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "rules"),
+    [
+        (algorithm(), set()),
+        (algorithm(end='raise ValueError("no data")'), {"SD401"}),
+        (algorithm(end='(ml / "net").write_text("1")'), {"SD402", "SD501"}),
+        (algorithm(answer='self.answer(500, b"ValueError: no")'), {"SD503"}),
+    ],
+    ids=["fine", "training-fails", "saves-nothing", "answers-500"],
+)
+def test_an_image_is_trained_and_served(
+    dockerfile: str, rules: set[str], image: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "hp.json").write_text('{"depth": 3}', encoding="utf-8")
+    (tmp_path / "ask.csv").write_text("1,2\n", encoding="utf-8")
+    options = ("--hyperparameters", str(tmp_path / "hp.json"))
+    findings = found(image(dockerfile), *options, "--request", str(tmp_path / "ask.csv"))
+    assert {finding["rule"] for finding in findings} == rules, findings
+
+
+def test_what_an_entry_point_does_is_not_guessed(image: Make, tmp_path: Path) -> None:
+    (case,) = (one for one in IMAGES_CLEAN if one.name == "image_with_an_entry_point")
+    told = check("--image", image(case.text), "--run", "--format", "json")
+    report = json.loads(told.stdout)
+    assert {finding["rule"] for finding in report["findings"]} == {"SD402"}
+    (why,) = {one["skipped"] for one in report["checked"] if one["rule"].startswith("SD5")}
+    assert "did not end well" in why or "needs --request" in why
 
 
 def test_what_is_not_there_ends_with_2_and_the_line_that_brings_it(engine: Engine) -> None:

@@ -43,9 +43,9 @@ def checked(
         checker.requests(requests)
     if wanted.image is not None:
         # So does the engine's client.
-        reader = importlib.import_module("sagedock.check.image")
-        reader.look_and_try(checker, wanted, archive, requests, tell)
-    elif wanted.runs and (scripts or archive):
+        image = importlib.import_module("sagedock.check.image")
+        image.check_image(checker, wanted, archive, requests, tell)
+    if wanted.runs and (scripts or (archive and wanted.image is None)):
         # What runs user code takes a while to import, and most checks run none.
         trial = importlib.import_module("sagedock.check.trial")
         trial.Trial(checker, wanted, frameworks(), tell).run(scripts, archive, requests)
@@ -63,8 +63,8 @@ def kinds(wanted: Wanted) -> set[Kind]:
         found.add("image")
     if wanted.jobs:
         found.add("request")
-    if wanted.runs and wanted.path is not None and wanted.model is None:
+    if wanted.runs and (wanted.path or wanted.image) and wanted.model is None:
         found.add("training")
-    if wanted.runs and (wanted.path is not None or wanted.model is not None):
+    if wanted.runs and (wanted.path or wanted.image or wanted.model):
         found.add("hosting")
     return found

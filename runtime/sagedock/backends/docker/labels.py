@@ -24,7 +24,8 @@ GPUS: Final = "sagedock.gpus"
 """On a container: UUIDs of the GPUs that it was given, with commas."""
 
 CHECK: Final = "sagedock.check"
-"""On a container of `sagedock check --image`, the image: created to be looked into, never started."""
+"""On a container of `sagedock check --image`, the image's name: made to be looked into, and never
+started."""
 
 FAMILY: Final = "sagedock.family"
 ARCHITECTURES: Final = "sagedock.gpu.architectures"
