@@ -63,11 +63,11 @@ def wrong_architecture(image: ImageContents, target: Target) -> Hits:
         return
     wanted, where = wanted_architecture(target), target.instance_type
     if image.architecture != wanted:
-        told = f"{where} is {wanted}" if where else f"but for Graviton's, instances are {wanted}"
-        yield _hit(image, f"the image is for {image.architecture}, and {told}")
+        told = f"{where} is {wanted}" if where else f"instances are {wanted}, but for Graviton's"
+        yield _hit(image, f"the image is for {image.architecture}: {told}")
     elif image.architecture != image.machine:
-        told = f"this engine's machine is {image.machine}: the image cannot be tried out on it"
-        yield _hit(image, f"the image is for {image.architecture}, and {told}", "advice")
+        told = f"this engine's machine is {image.machine}, and cannot run it"
+        yield _hit(image, f"the image is for {image.architecture}: {told}", "advice")
 
 
 def _right_architecture(image: ImageContents, target: Target) -> str:
@@ -129,7 +129,7 @@ def shell_form(image: ImageContents, target: Target) -> Hits:
     """A shell that hands its process over (`exec …`) is out of the way of signals."""
     if image.is_shell_form and not image.entrypoint[2].lstrip().startswith("exec "):
         shown = image.entrypoint[2]
-        yield _hit(image, f"`ENTRYPOINT {shown:.60}` is run by /bin/sh")
+        yield _hit(image, f"`{shown:.60}` of the ENTRYPOINT is run by {image.entrypoint[0]}")
 
 
 def bare_interpreter(image: ImageContents, target: Target) -> Hits:

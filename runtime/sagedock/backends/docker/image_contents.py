@@ -11,7 +11,7 @@ from typing import Literal
 from sagedock.backends.gpus import Gpu
 
 INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
-_INTERPRETERS = ("python", "bash", "sh")
+_SHELLS = ("sh", "bash", "dash", "ash")
 
 ProblemKind = Literal["missing", "mode", "format", "line-end", "interpreter", "machine"]
 
@@ -53,8 +53,11 @@ class ImageContents:
 
     @property
     def is_shell_form(self) -> bool:
-        """`ENTRYPOINT words` without brackets: Docker puts `/bin/sh -c` before them."""
-        return len(self.entrypoint) == 3 and self.entrypoint[:2] == ("/bin/sh", "-c")
+        """`ENTRYPOINT words` without brackets: Docker puts `/bin/sh -c` before them, or what SHELL
+        says; by hand it is the same."""
+        if len(self.entrypoint) != 3 or posixpath.basename(self.entrypoint[0]) not in _SHELLS:
+            return False
+        return self.entrypoint[1] in ("-c", "-lc", "-ec")
 
     @property
     def starts_by_name(self) -> bool:
@@ -79,12 +82,15 @@ def wrapped(entrypoint: Sequence[str]) -> Sequence[str]:
 
 
 def script_of(entry: Sequence[str]) -> str:
-    """FILE of `python -u FILE …` and `bash FILE`; "" where none is named so."""
-    if not entry or not posixpath.basename(entry[0]).startswith(_INTERPRETERS):
+    """FILE of `python -u FILE …` and `bash FOLDER/FILE`; "" where none is named so. A shell looks
+    for a name without a folder on the PATH too."""
+    program = posixpath.basename(entry[0]) if entry else ""
+    if not program.startswith("python") and program not in _SHELLS:
         return ""
     for word in entry[1:]:
-        if word in ("-c", "-m", "-lc", "-W", "-X", "-o", "-O", "-s"):
+        if word in ("-c", "-m", "-lc", "-ec", "-W", "-X", "-o"):
             return ""
         if not word.startswith("-"):
-            return word if "/" in word or "." in word else ""
+            is_file = "/" in word or (program.startswith("python") and word.endswith(".py"))
+            return word if is_file else ""
     return ""
