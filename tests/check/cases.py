@@ -1,11 +1,13 @@
 """The corpus: what fails in the cloud, and what does not.
 
 A case is a Python script, a folder with a train.py, or a text file with several files in it:
-`# run:` are the options of `sagedock check`, `== NAME` begins a file; `pack.sh` is run first.
+`# run:` are the options of `sagedock check`, `== NAME` begins a file; `pack.sh` is run first. A
+Dockerfile is an image: its cases need an engine, and are run by tests/docker.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -41,6 +43,10 @@ class Case:
         return self.path.is_dir() or self.path.suffix == ".py"
 
     @property
+    def is_image(self) -> bool:
+        return self.path.suffix == ".dockerfile"
+
+    @property
     def trains_or_serves(self) -> bool:
         """Whether checking it runs user code."""
         return bool(self.head("runs"))
@@ -67,11 +73,25 @@ def packed(folder: Path, commands: str) -> None:
     subprocess.run(["sh", "-eu"], input=commands, cwd=folder, text=True, check=True)
 
 
+def built(dockerfile: str, tag: str) -> None:
+    """Build the image; a line `# docker build …` of the Dockerfile says with which options."""
+    said = re.search(r"^# docker build (.*)-t \S+ \.$", dockerfile, re.MULTILINE)
+    options = shlex.split(said[1]) if said else []
+    told = subprocess.run(
+        ["docker", "build", "--quiet", *options, "--tag", tag, "-"],
+        input=dockerfile, env={**os.environ, "DOCKER_BUILDKIT": "1"}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout
+
+
 def _cases(kind: str) -> list[Case]:
     return [Case(path) for path in sorted((CORPUS / kind).iterdir())]
 
 
 DEFECTIVE = _cases("defective")
 CLEAN = _cases("clean")
-STATIC_DEFECTIVE = [case for case in DEFECTIVE if not case.trains_or_serves]
-STATIC_CLEAN = [case for case in CLEAN if not case.trains_or_serves]
+STATIC_DEFECTIVE = [c for c in DEFECTIVE if not c.trains_or_serves and not c.is_image]
+STATIC_CLEAN = [c for c in CLEAN if not c.trains_or_serves and not c.is_image]
+IMAGES_DEFECTIVE = [case for case in DEFECTIVE if case.is_image]
+IMAGES_CLEAN = [case for case in CLEAN if case.is_image]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sagedock.backends.docker.image_contents import ImageContents
 from sagedock.check.archive import CODE, Archive
 from sagedock.check.findings import Finding, Looked, Report
 from sagedock.check.request import Request
@@ -82,6 +83,17 @@ class Checker:
         code = archive.code
         if code is not None and (self.target.framework_version or "mxnet" in code.packages):
             self._served_code(archive)
+
+    def image(self, image: ImageContents) -> None:
+        """Look at a container image; nothing of it is run."""
+        self.look("image", image, image.name)
+        self._told["image"] = {
+            "name": image.name,
+            "architecture": image.architecture,
+            "engine_architecture": image.machine,
+            "entrypoint": list(image.entrypoint),
+            "programs": [name for name, problem in image.programs.items() if problem is None],
+        }
 
     def _served_code(self, archive: Archive) -> None:
         """The rules on what an endpoint imports, at the archive's own code."""

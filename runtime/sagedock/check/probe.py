@@ -14,14 +14,13 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from sagedock.backends.base import Backend, Mount, Run, RunSpec, Tell
-from sagedock.backends.process import ProcessBackend
 from sagedock.check.observations import Code, Host, Training
 from sagedock.check.script import Script
 from sagedock.domain.training import TrainingJob
@@ -43,13 +42,15 @@ _NOT_CODE = shutil.ignore_patterns(
     "__pycache__", ".*", "*.egg-info", "venv", "node_modules", "*.tar.gz"
 )
 _CHECKPOINTS = "checkpoints"
+_NO_FOLDER = Path("/nonexistent")
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training run gets. `hyperparameters` are texts, as in hyperparameters.json."""
+    """What a training run gets. `hyperparameters` are texts, as in hyperparameters.json. Without a
+    script the image brings all of its code."""
 
-    script: Script
+    script: Script | None
     image: str
     channels: Mapping[str, Path] = field(default_factory=dict)
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
@@ -61,15 +62,24 @@ class TrainingPlan:
     grace_seconds: float = 20.0
     resumes: bool = False
 
+    @property
+    def code(self) -> Code:
+        """Of an image no file is known: findings are about the image itself."""
+        return Code(_NO_FOLDER, "", self.image) if self.script is None else code_of(self.script)
+
     def job(self, folder: Path) -> TrainingJob:
         """As CreateTrainingJob of the SDK would ask for it; the code lies in `folder`."""
-        own = {
-            "sagemaker_program": self.script.entry.path.relative_to(self.script.root).as_posix(),
-            "sagemaker_submit_directory": f"file://{folder}",
-            "sagemaker_region": "us-east-1",
-            "sagemaker_job_name": "check",
-            "sagemaker_container_log_level": 20,
-        }
+        own: dict[str, str | int] = (
+            {}
+            if self.script is None
+            else {
+                "sagemaker_program": self.code.entry,
+                "sagemaker_submit_directory": f"file://{folder}",
+                "sagemaker_region": "us-east-1",
+                "sagemaker_job_name": "check",
+                "sagemaker_container_log_level": 20,
+            }
+        )
         request = {
             "AlgorithmSpecification": {"TrainingImage": self.image, "TrainingInputMode": "File"},
             "HyperParameters": {
@@ -85,12 +95,13 @@ class TrainingPlan:
 
 
 class Probe:
-    """A throw-away folder with a backend of its own; a context manager."""
+    """A throw-away folder with a backend of its own; a context manager. `new_backend` makes it for
+    that folder."""
 
-    def __init__(self, frameworks: Path, tell: Tell) -> None:
+    def __init__(self, new_backend: Callable[[Path], Backend], tell: Tell) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="sagedock-check-")
         self.folder = Path(self._temporary.name).resolve()
-        self.backend: Backend = ProcessBackend(self.folder, frameworks)
+        self.backend = new_backend(self.folder)
         self.tell = tell
 
     def __enter__(self) -> Probe:
@@ -132,7 +143,9 @@ class Probe:
     def _run(
         self, plan: TrainingPlan, root: Path, checkpoints: Path | None
     ) -> tuple[Training, list[Workdir]]:
-        code = copied_code(plan.script, root / "source" / "code")
+        code = root / "source" / "code"
+        if plan.script is not None:
+            copied_code(plan.script, code)
         job = plan.job(code)
         workdirs = [training_workdir(root / host, job, host, "lo") for host in job.hosts]
         for workdir in workdirs:
@@ -160,7 +173,7 @@ class Probe:
             for host, workdir, earlier in zip(job.hosts, workdirs, before, strict=True)
         ]
         seen = Training(
-            script=code_of(plan.script),
+            script=plan.code,
             code=watched.code,
             reason=failure_reason(failure, watched.code) if watched.code else "",
             failure=failure,

@@ -61,7 +61,9 @@ def _summary(report: Report) -> str:
     rules = len({looked.rule for looked in report.checked})
     files = report.target["files"]
     assert isinstance(files, list)
-    which = f"{looked} of {rules} rules on {_count(len(files), 'file')}"
+    subjects = [_count(len(files), "file")] if files or "image" not in report.target else []
+    subjects += ["1 image"] if "image" in report.target else []
+    which = f"{looked} of {rules} rules on {' and '.join(subjects)}"
     if not report.findings:
         return f"No findings: {which}."
     found = ", ".join(_count(n, level) for level, n in counts.items() if n)

@@ -12,9 +12,9 @@ from sagedock.check.module import Module
 from sagedock.check.script import Script
 from sagedock.check.target import Target
 
-Kind = Literal["script", "request", "artifact", "training", "hosting"]
-"""What a rule looks at: a script, the body of a request, a model.tar.gz, a run that trained, a
-model server that was asked."""
+Kind = Literal["script", "request", "artifact", "image", "training", "hosting"]
+"""What a rule looks at: a script, the body of a request, a model.tar.gz, a container image, a run
+that trained, a model server that was asked."""
 
 Subject = TypeVar("Subject")
 
@@ -76,8 +76,8 @@ class Rule(Generic[Subject]):
     """One rule. `check` yields the places; `skips` says why it cannot look, "" where it can.
 
     `failing` and `passing` are whole examples in `language`, checked for `example`: scripts,
-    request bodies, or the commands that pack an archive. `sources` tell how we know what the cloud
-    does: a reported thread, or the file of AWS's container that does it.
+    request bodies, the commands that pack an archive, or Dockerfiles. `sources` tell how we know
+    what the cloud does: a reported thread, or the file of AWS's container that does it.
     """
 
     id: str
@@ -94,7 +94,7 @@ class Rule(Generic[Subject]):
     example: Target = field(default_factory=Target)
 
     kind: ClassVar[Kind]
-    language: ClassVar[Literal["python", "json", "sh"]]
+    language: ClassVar[Literal["python", "json", "sh", "dockerfile"]]
 
     @property
     def url(self) -> str:

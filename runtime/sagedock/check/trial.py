@@ -10,11 +10,12 @@ from pathlib import Path
 
 from sagedock import archives
 from sagedock.backends.base import Tell
+from sagedock.backends.process import ProcessBackend
 from sagedock.check.archive import CODE, Archive
 from sagedock.check.checker import Checker
 from sagedock.check.hosting_probe import ServingPlan, serve
 from sagedock.check.module import Module
-from sagedock.check.observations import Code
+from sagedock.check.observations import Code, Hosting
 from sagedock.check.probe import Probe, TrainingPlan, code_of, copied_code
 from sagedock.check.request import Request
 from sagedock.check.script import SERVING_MODULE, Script
@@ -59,7 +60,7 @@ class Trial:
             self.checker.skip("training", str(self.wanted.path or self.wanted.model), why)
             self.checker.skip("hosting", str(self.wanted.path or self.wanted.model), why)
             return
-        with Probe(self.frameworks, self.tell) as probe:
+        with Probe(lambda home: ProcessBackend(home, self.frameworks), self.tell) as probe:
             if archive is not None:
                 self._serve_archive(probe, archive, scripts[0] if scripts else None)
                 return
@@ -85,7 +86,7 @@ class Trial:
             channels={n: folder for n, folder in wanted.channels.items() if folder is not None},
             hyperparameters=_hyperparameters(wanted, job),
             environment=wanted.environment,
-            metrics={**_metrics(job), **wanted.metrics},
+            metrics={**metrics_of(job), **wanted.metrics},
             instance_type=wanted.instance_type or "ml.m5.large",
             hosts=wanted.instance_count,
             seconds=wanted.seconds,
@@ -181,14 +182,19 @@ class Trial:
         )
         seen = serve(plan, probe)
         self.checker.look("hosting", seen, code.shown)
-        if seen.timing is not None:
-            timing = {
-                "p50_seconds": round(seen.timing.p50, 4),
-                "p95_seconds": round(seen.timing.p95, 4),
-                "requests": seen.timing.count,
-                "start_seconds": round(seen.start_seconds, 2),
-            }
-            self.checker.tell("measured", timing)
+        tell_timing(self.checker, seen)
+
+
+def tell_timing(checker: Checker, seen: Hosting) -> None:
+    """Add what was measured to the report."""
+    if seen.timing is not None:
+        timing = {
+            "p50_seconds": round(seen.timing.p50, 4),
+            "p95_seconds": round(seen.timing.p95, 4),
+            "requests": seen.timing.count,
+            "start_seconds": round(seen.start_seconds, 2),
+        }
+        checker.tell("measured", timing)
 
 
 def image_for(
@@ -236,7 +242,8 @@ def _hyperparameters(wanted: Wanted, job: Request | None) -> dict[str, str]:
     return dict(given)
 
 
-def _metrics(job: Request | None) -> dict[str, str]:
+def metrics_of(job: Request | None) -> dict[str, str]:
+    """Name → regular expression of a CreateTrainingJob."""
     path = ("AlgorithmSpecification", "MetricDefinitions")
     found = job.get(*path, default=[]) if job else []
     return {m["Name"]: m["Regex"] for m in found if "Name" in m and "Regex" in m}

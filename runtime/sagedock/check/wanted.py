@@ -31,6 +31,7 @@ class Wanted:
 
     path: Path | None = None
     model: Path | None = None
+    image: str | None = None
     jobs: tuple[Path, ...] = ()
     operation: str | None = None
     entry_point: str | None = None
@@ -52,7 +53,7 @@ class Wanted:
 
     @property
     def is_empty(self) -> bool:
-        return self.path is None and self.model is None and not self.jobs
+        return self.path is None and self.model is None and not self.jobs and not self.image
 
     @property
     def runs(self) -> bool:

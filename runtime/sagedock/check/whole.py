@@ -27,8 +27,8 @@ def checked(
     environments, and is asked only when something runs; `tell` gets its progress."""
     if wanted.is_empty:
         raise CheckError(
-            "What is to be checked? Name a script or a source folder, --model or --job, or "
-            "declare it in sagedock.toml."
+            "What is to be checked? Name a script or a source folder, --model, --image or "
+            "--job, or declare it in sagedock.toml."
         )
     target = Target(wanted.framework_version, wanted.instance_type, tuple(wanted.channels) or None)
     checker = Checker(target, choice)
@@ -41,7 +41,11 @@ def checked(
         checker.archive(archive)
     if requests:
         checker.requests(requests)
-    if wanted.runs and (scripts or archive):
+    if wanted.image is not None:
+        # So does the engine's client.
+        image = importlib.import_module("sagedock.check.image")
+        image.check_image(checker, wanted, archive, requests, tell)
+    if wanted.runs and (scripts or (archive and wanted.image is None)):
         # What runs user code takes a while to import, and most checks run none.
         trial = importlib.import_module("sagedock.check.trial")
         trial.Trial(checker, wanted, frameworks(), tell).run(scripts, archive, requests)
@@ -55,10 +59,12 @@ def kinds(wanted: Wanted) -> set[Kind]:
         found.add("script")
     if wanted.model is not None:
         found.add("artifact")
+    if wanted.image is not None:
+        found.add("image")
     if wanted.jobs:
         found.add("request")
-    if wanted.runs and wanted.path is not None and wanted.model is None:
+    if wanted.runs and (wanted.path or wanted.image) and wanted.model is None:
         found.add("training")
-    if wanted.runs and (wanted.path is not None or wanted.model is not None):
+    if wanted.runs and (wanted.path or wanted.image or wanted.model):
         found.add("hosting")
     return found

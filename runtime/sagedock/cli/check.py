@@ -1,4 +1,4 @@
-"""sagedock check: will this script, model or request survive in the cloud?"""
+"""sagedock check: will this script, model, image or request survive in the cloud?"""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _FILE = click.Path(path_type=Path)
 @click.command("check")
 @click.argument("path", required=False, type=_FILE)
 @click.option("--model", type=_FILE, metavar="ARCHIVE", help="A model.tar.gz to look into.")
+@click.option("--image", metavar="IMAGE", help="A container image of your Docker engine.")
 @click.option(
     "--job",
     "jobs",
@@ -101,8 +102,8 @@ def command(
     list_rules: bool,
     **target: Any,
 ) -> None:
-    """Check the training script or source folder PATH, an archive or requests against the cloud's
-    contract.
+    """Check the training script or source folder PATH, an archive, an image or requests against the
+    cloud's contract.
 
     Reads them and runs nothing, unless it is told what to run: with --run, data for a channel,
     --hyperparameters or --request it trains for a while, serves what came out and asks it. Exit
@@ -139,7 +140,9 @@ def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
     project = configured(named[0] if named else Path.cwd())
     target = project.target
     declared = {p.resolve() for p in (target.path, target.model, *target.jobs) if p is not None}
-    if declared and any(path.resolve() not in declared for path in named):
+    is_other_image = given["image"] is not None and given["image"] != target.image
+    others = any(path.resolve() not in declared for path in named)
+    if (declared or target.image) and (others or (is_other_image and not named)):
         return replace(project, target=Wanted())
     return project
 

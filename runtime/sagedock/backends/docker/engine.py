@@ -34,6 +34,9 @@ given up."""
 _CONNECT_SECONDS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
+INSTEAD = ", or start with --backend process"
+"""How sentences about an engine that is not there end, for whoever starts an emulator."""
+
 GONE = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
 """What docker-py raises when the engine's end of a connection goes away (its own errors are
 answers of the engine)."""
@@ -216,16 +219,16 @@ def _why_not(address: str, error: Exception) -> str:
         return (
             f"The Docker engine at {address} is there, but this user may not use it: the socket "
             f"belongs to the group {group}. Add yourself (`sudo usermod -aG {group} $USER`, then "
-            "log in again), or start with --backend process."
+            f"log in again){INSTEAD}."
         )
     if "FileNotFoundError" in said or "ConnectionRefused" in said or "Connection refused" in said:
         return (
             f"No Docker engine answers at {address}. Start it (`sudo systemctl start docker`, or "
-            "Docker Desktop), name another with DOCKER_HOST, or start with --backend process."
+            f"Docker Desktop), name another with DOCKER_HOST{INSTEAD}."
         )
     return (
-        f"The Docker engine at {address} does not answer: {said}. Name another with DOCKER_HOST, "
-        "or start with --backend process."
+        f"The Docker engine at {address} does not answer: {said}. Name another with DOCKER_HOST"
+        f"{INSTEAD}."
     )
 
 

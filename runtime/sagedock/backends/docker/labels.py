@@ -23,6 +23,10 @@ ISOLATED: Final = "sagedock.isolated"
 GPUS: Final = "sagedock.gpus"
 """On a container: UUIDs of the GPUs that it was given, with commas."""
 
+CHECK: Final = "sagedock.check"
+"""On a container of `sagedock check --image`, the image's name: made to be looked into, and never
+started."""
+
 FAMILY: Final = "sagedock.family"
 ARCHITECTURES: Final = "sagedock.gpu.architectures"
 """On images of ours."""

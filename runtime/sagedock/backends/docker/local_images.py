@@ -10,11 +10,10 @@ from docker.errors import APIError
 from docker.errors import ImageNotFound as NoSuchImage
 
 from sagedock.backends.docker.engine import Engine, explanation
+from sagedock.backends.docker.image_contents import INITS
 from sagedock.backends.docker.labels import ARCHITECTURES, FAMILY
 from sagedock.domain.images import ImageReference
 from sagedock.errors import RunFailedToStart
-
-_INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class LocalImage:
     @property
     def brings_init(self) -> bool:
         """Its entry point is an init of its own; another around it would be in the way."""
-        return bool(self.entrypoint) and self.entrypoint[0].rpartition("/")[2] in _INITS
+        return bool(self.entrypoint) and self.entrypoint[0].rpartition("/")[2] in INITS
 
     def raise_if_foreign(self, engine: Engine) -> None:
         """An image of another architecture starts, and dies of "exec format error"."""
@@ -56,6 +55,12 @@ class LocalImage:
 def find_image(engine: Engine, name: str) -> LocalImage | None:
     """The engine's image of that name; None when it has none. Raises RunFailedToStart where the
     engine takes the name for none ("invalid reference format")."""
+    attrs = record_of(engine, name)
+    return None if attrs is None else local_image(name, attrs)
+
+
+def record_of(engine: Engine, name: str) -> dict[str, Any] | None:
+    """What the engine says of the image, in its own words. None and raises as `find_image`."""
     inspect: Any = engine.client.api.inspect_image
     try:
         attrs: dict[str, Any] = engine.patiently(lambda: inspect(name))
@@ -65,6 +70,11 @@ def find_image(engine: Engine, name: str) -> LocalImage | None:
         raise RunFailedToStart(
             f"The image {name!r} cannot be used: {explanation(error)}."
         ) from error
+    return attrs
+
+
+def local_image(name: str, attrs: dict[str, Any]) -> LocalImage:
+    """The image of that name from the engine's record of it."""
     config = attrs.get("Config") or {}
     labels = config.get("Labels") or {}
     return LocalImage(

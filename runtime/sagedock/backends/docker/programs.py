@@ -18,6 +18,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from sagedock.backends.docker.engine import Engine
+from sagedock.backends.docker.image_contents import Problem, ProblemKind
 from sagedock.backends.docker.local_images import LocalImage
 from sagedock.errors import RunFailedToStart
 
@@ -41,18 +42,32 @@ def check_program(
 ) -> None:
     """Raises RunFailedToStart when the kernel would not run `command[0]`, with the kernel's words
     and a way out. What cannot be looked at (below a mount that is filled later) passes."""
-    name = command[0]
+    problem = problem_of(engine, container, image, command[0], engine.facts.architecture)
+    if problem is not None:
+        raise RunFailedToStart(problem.words)
+
+
+def problem_of(
+    engine: Engine, container: str, image: LocalImage, name: str, machine: str
+) -> Problem | None:
+    """Why a kernel of that machine (amd64, arm64) would not run the image's program; None where it
+    would. `container` is any of that image; it need not run."""
     found = _find(engine, container, name, image)
     if found is None:
-        raise RunFailedToStart(_missing(name, image))
+        return Problem("missing", name, _missing(name, image))
     if not stat.S_ISREG(found.mode) or not found.mode & 0o111:
-        raise RunFailedToStart(
+        words = (
             f'exec: "{name}": permission denied. {found.path} in the image {image.name} is not '
             f"executable: add `RUN chmod +x {found.path}` to its Dockerfile and build it again."
         )
-    problem = _problem(engine, container, found, engine.facts.architecture)
-    if problem:
-        raise RunFailedToStart(f"exec {found.path}: {problem}")
+        return Problem("mode", found.path, words)
+    return _refused(engine, container, found, machine)
+
+
+def is_file(engine: Engine, container: str, path: str) -> bool:
+    """Whether the image has a file there; the path is absolute."""
+    found = _read(engine, container, path)
+    return found is not None and stat.S_ISREG(found.mode)
 
 
 def _find(engine: Engine, container: str, name: str, image: LocalImage) -> Program | None:
@@ -111,33 +126,41 @@ class _Stream(io.RawIOBase):
         return taken
 
 
-def _problem(engine: Engine, container: str, program: Program, here: str) -> str:
+def _refused(engine: Engine, container: str, program: Program, here: str) -> Problem | None:
+    def problem(kind: ProblemKind, words: str, detail: str = "") -> Problem:
+        return Problem(kind, program.path, f"exec {program.path}: {words}", detail)
+
     head = program.head
     if head.startswith(b"\x7fELF") and len(head) >= 20:
         order = "big" if head[5] == 2 else "little"
         built = _MACHINES.get(int.from_bytes(head[18:20], order))  # type: ignore[arg-type]
         if built is not None and built != here and not (built == "386" and here == "amd64"):
-            return f"exec format error. It is a program for {built}, and this machine is {here}."
-        return ""
+            told = f"It is a program for {built}, and this machine is {here}."
+            return problem("machine", f"exec format error. {told}", built)
+        return None
     if not head.startswith(b"#!"):
-        return (
+        return problem(
+            "format",
             "exec format error. The file has neither a first line `#!/usr/bin/env python3` (or "
-            "another interpreter) nor is it a program for Linux: add that line, and build again."
+            "another interpreter) nor is it a program for Linux: add that line, and build again.",
         )
     line = head[2:].partition(b"\n")[0]
     if line.endswith(b"\r"):
-        return (
+        return problem(
+            "line-end",
             "no such file or directory. Its first line ends in a Windows line end (CRLF), which "
             "becomes part of the interpreter's name: save it with LF (`sed -i 's/\\r$//'`, or "
-            "`*.sh text eol=lf` in .gitattributes), and build again."
+            "`*.sh text eol=lf` in .gitattributes), and build again.",
         )
     interpreter = line.decode("utf-8", "replace").split()
     if interpreter and _read(engine, container, interpreter[0]) is None:
-        return (
+        return problem(
+            "interpreter",
             f"no such file or directory. Its first line names the interpreter {interpreter[0]!r}, "
-            "which the image does not have."
+            "which the image does not have.",
+            interpreter[0],
         )
-    return ""
+    return None
 
 
 def _missing(name: str, image: LocalImage) -> str:

@@ -1,0 +1,7 @@
+# finds: SD713
+# reported: awslabs/multi-model-server#998
+# options: --instance-type ml.p3.2xlarge
+FROM python:3.11-slim-bookworm
+RUN printf '#!/usr/bin/env python3\nprint("trained")\n' > /usr/local/bin/train \
+ && chmod +x /usr/local/bin/train
+LABEL sagedock.gpu.architectures="sm_80 sm_86"
