@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from sagedock import Emulator
-from sagedock.errors import StartupError
+from sagedock.errors import EngineUnavailable, StartupError
 from sagedock.settings import Settings
 
 
@@ -101,6 +101,18 @@ def test_auto_means_processes_where_no_engine_answers(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
     with Emulator(home=tmp_path, backend="auto") as dock:
         assert dock.backend_name == "process"
+
+
+def test_auto_says_when_there_is_an_engine_that_this_user_may_not_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise EngineUnavailable("it is there, and not for you.", is_there=True)
+
+    monkeypatch.setattr("sagedock.backends.docker.backend.connected", forbidden)
+    with Emulator(home=tmp_path, backend="auto") as dock:
+        assert dock.backend_name == "process"
+    assert "it is there, and not for you." in caplog.text
 
 
 def test_it_leaves_no_threads_behind(tmp_path: Path, frameworks: Path) -> None:

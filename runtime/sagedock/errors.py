@@ -107,7 +107,12 @@ class StartupError(SagedockError):
 
 
 class EngineUnavailable(StartupError):
-    """No Docker engine answers, or not to us; one sentence with a way out."""
+    """No Docker engine answers, or not to us; one sentence with a way out. `is_there`: it does, and
+    this user may not use it."""
+
+    def __init__(self, said: str, *, is_there: bool = False) -> None:
+        super().__init__(said)
+        self.is_there = is_there
 
 
 class CheckError(SagedockError):

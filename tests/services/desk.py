@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sagedock.aws.findings import Complaint
 from sagedock.aws.model import Call
 from sagedock.aws.model import operation as operation_model
 from sagedock.aws.validation import Structure, validate
@@ -250,7 +251,7 @@ def _check_answer(service: str, operation: str, answer: Mapping[str, Any]) -> No
         return
     unknown = set(answer) - set(shape.members)
     assert not unknown, f"{operation} answers {unknown}, which its shape does not have"
-    findings: list[str] = []
-    Structure(service, shape).check(answer, None, findings)
-    wrong = [finding for finding in findings if _NOT_WHILE_IT_RUNS not in finding]
+    found: list[Complaint] = []
+    Structure(service, shape).check(answer, None, found)
+    wrong = [complaint.text for complaint in found if _NOT_WHILE_IT_RUNS not in complaint.text]
     assert not wrong, f"{operation} answers what a typed client refuses: {wrong}"

@@ -39,7 +39,8 @@ def choose_backend(wishes: Wishes) -> Backend:
         except EngineUnavailable as why:
             if wishes.backend == "docker":
                 raise
-            log.debug("No Docker engine: %s", why)
+            # Whoever has no engine wants no news of it; whoever has one may wonder.
+            log.log(logging.WARNING if why.is_there else logging.DEBUG, "%s", why)
     return ProcessBackend(wishes.home, wishes.frameworks, wishes.gpu, wishes.images)
 
 

@@ -103,7 +103,8 @@ class Engine:
             quick.close()
             return cls(_client(address, timeout=None, version=version), address)
         except (DockerException, requests.exceptions.RequestException, ValueError) as error:
-            raise EngineUnavailable(_why_not(address, error)) from error
+            is_there = _is_forbidden(error)
+            raise EngineUnavailable(_why_not(address, error), is_there=is_there) from error
 
     @functools.cached_property
     def facts(self) -> EngineFacts:
@@ -202,7 +203,7 @@ def _address() -> str:
 
 def _why_not(address: str, error: Exception) -> str:
     said = str(error)
-    if "Permission denied" in said or "PermissionError" in said:
+    if _is_forbidden(error):
         group = _group_of(address)
         if os.path.exists("/.dockerenv"):
             number = Path(address.removeprefix("unix://")).stat().st_gid
@@ -226,6 +227,11 @@ def _why_not(address: str, error: Exception) -> str:
         f"The Docker engine at {address} does not answer: {said}. Name another with DOCKER_HOST, "
         "or start with --backend process."
     )
+
+
+def _is_forbidden(error: Exception) -> bool:
+    """docker-py keeps of the cause its text alone."""
+    return "Permission denied" in str(error) or "PermissionError" in str(error)
 
 
 def _group_of(address: str) -> str:
