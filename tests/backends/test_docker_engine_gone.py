@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.byo import containers_of
 from backends.stages import DockerStage
 from daemons import Daemon
 from sagedock.backends.base import Run
@@ -309,7 +310,7 @@ def test_closing_is_carried_out_when_the_engine_is_back(
     starting.start()
     run.close()
     starting.join()
-    assert patient_stage.engine.client.containers.list(all=True) == []
+    assert containers_of(patient_stage) == []
 
 
 def test_the_address_of_a_server_is_asked_for_again(

@@ -89,7 +89,7 @@ def records(read: Callable[[int], bytes]) -> Iterator[Record]:
         if framed is None:
             return
         stamp, _, content = framed.partition(b" ")
-        yield Record(header[0], _nanoseconds(stamp.decode("ascii")), content)
+        yield Record(header[0], nanoseconds(stamp.decode("ascii")), content)
 
 
 class LineAssembly:
@@ -177,8 +177,8 @@ def _exactly(read: Callable[[int], bytes], size: int) -> bytes | None:
     return content
 
 
-def _nanoseconds(stamp: str) -> int:
-    """Of RFC 3339 in UTC, with any number of digits behind the point."""
+def nanoseconds(stamp: str) -> int:
+    """Of RFC 3339 in UTC, with any number of digits behind the point. Raises ValueError."""
     whole, _, fraction = stamp.rstrip("Z").partition(".")
     return _seconds(whole) * _SECOND + int(fraction.ljust(9, "0") or 0)
 

@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,13 @@ from urllib3.exceptions import HTTPError
 from sagedock.backends.base import LogLine
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.engine import GONE, Engine, Witness, explanation
-from sagedock.backends.docker.log_records import LineAssembly, Position, Record, records
+from sagedock.backends.docker.log_records import (
+    LineAssembly,
+    Position,
+    Record,
+    nanoseconds,
+    records,
+)
 from sagedock.backends.docker.relay import Relay
 from sagedock.backends.docker.surroundings import LOOPBACK, Neighbourhood
 from sagedock.errors import RunFailedToStart
@@ -27,9 +32,10 @@ log = logging.getLogger("sagedock.docker")
 
 PREFIX = "docker;"
 _GIB = 1024**3
-_KILLED = 137
+_TERMINATED, _KILLED = 143, 137
 _END_SECONDS = 5.0
 _MOST_REFUSALS = 5
+_SAME_MOMENT = 0.05
 _SILENT_SECONDS = 20.0
 """After so long without a line the log is asked for anew: a follower that comes to an engine while
 the container ends may wait for ever, and so may one whose connection was dropped on its way."""
@@ -229,7 +235,7 @@ class DockerRun:
                     state = self._state()
                 if _goes_on(state):
                     continue
-                if not _left_meanwhile(engine, witness, asked):
+                if not _left_meanwhile(engine, witness, state):
                     break
             except NotFound:
                 return None
@@ -251,7 +257,9 @@ class DockerRun:
                 )
                 return None
             if witness is None or witness.ended_at is not None:
-                broke, witness = broke or asked, None  # else it is the same engine as before
+                # Else it is the same engine as before.
+                seen = witness.ended_at if witness is not None else None
+                broke, witness = broke or seen or asked, None
         if broke and not self._we_stopped and _was_ended_by_engine(state, broke):
             self._remark = _ENGINE_STOPPED
         return state
@@ -307,30 +315,29 @@ def _goes_on(state: Mapping[str, Any]) -> bool:
     return bool(state.get("Running") or state.get("Restarting"))
 
 
-def _left_meanwhile(engine: Engine, witness: Witness, asked: float) -> bool:
-    """Whether the engine that told of a container's end at `asked` was itself on its way out. An
-    engine that is busy answers late, and a connection may break long before on its way there:
+def _left_meanwhile(engine: Engine, witness: Witness, state: Mapping[str, Any]) -> bool:
+    """Whether the engine went away when, or after, the container came to its end in `state`. An
+    engine that is busy answers late, and a connection may have broken long before on its way there:
     neither is a sign alone."""
     stays = engine.answers() or (engine.wait_until_back() and witness.ended_at is None)
     if witness.ended_at is None:
         return not stays
-    return not stays or witness.ended_at > asked - 1
+    return not stays or witness.ended_at > _ended_at(state) - _SAME_MOMENT
 
 
 def _was_ended_by_engine(state: Mapping[str, Any], broke: float) -> bool:
     """`broke` is when the engine was found to be away. On its way down an engine ends what it runs
-    (SIGTERM, 10 s, SIGKILL); one that was killed itself does so when it is back, with 137, unless
-    the run came to an end of its own meanwhile."""
+    (SIGTERM, 10 s, SIGKILL); one that was killed itself does so when it is back, unless the run
+    came to an end of its own meanwhile."""
     ended = _ended_at(state)
     if ended > broke + 1:
-        return state["ExitCode"] == _KILLED and not state.get("OOMKilled")
+        return state["ExitCode"] in (_TERMINATED, _KILLED) and not state.get("OOMKilled")
     return ended > broke - _SHUTDOWN_SECONDS
 
 
 def _ended_at(state: Mapping[str, Any]) -> float:
-    """Seconds since 1970."""
-    text = str(state.get("FinishedAt", ""))[:19]
+    """Seconds since 1970, by the engine's clock; 0 where it does not tell."""
     try:
-        return datetime.fromisoformat(f"{text}+00:00").timestamp()
+        return nanoseconds(str(state.get("FinishedAt", ""))) / 1e9
     except ValueError:
         return 0.0
