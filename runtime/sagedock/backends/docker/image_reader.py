@@ -17,7 +17,7 @@ from sagedock.backends.docker.image_contents import ImageContents, Problem, scri
 from sagedock.backends.docker.local_images import LocalImage, local_image, record_of
 from sagedock.backends.docker.programs import is_file, problem_of
 from sagedock.backends.gpus import discover
-from sagedock.errors import CheckError, RunFailedToStart
+from sagedock.errors import CheckError, EngineUnavailable, RunFailedToStart
 
 _MOUNTED = "/opt/ml/"
 
