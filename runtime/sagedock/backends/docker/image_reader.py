@@ -12,7 +12,7 @@ import requests
 from docker.errors import DockerException
 
 from sagedock.backends.docker import labels
-from sagedock.backends.docker.engine import INSTEAD, Engine, EngineUnavailable, explanation
+from sagedock.backends.docker.engine import INSTEAD, Engine, explanation
 from sagedock.backends.docker.image_contents import ImageContents, Problem, script_of, wrapped
 from sagedock.backends.docker.local_images import LocalImage, local_image, record_of
 from sagedock.backends.docker.programs import is_file, problem_of
