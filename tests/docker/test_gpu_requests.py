@@ -348,7 +348,7 @@ def test_a_run_that_was_started_before_us_keeps_its_gpu(engine: PrivateEngine) -
 def test_an_engine_without_the_toolkit_runs_on_the_cpu_or_fails_when_strict(
     bare: PrivateEngine,
 ) -> None:
-    assert given(equipment(bare), bare, "first", "ml.p3.2xlarge") == Gpus()
+    assert given(equipment(bare), bare, "first", "ml.p3.2xlarge") == Gpus(env=WITHOUT_GPUS)
     warning = equipment(bare).plan(OWN, "ml.p3.2xlarge").warning
     assert warning is not None
     assert f"no GPU was found here ({TOOLKIT_MISSING}): this runs on the CPU" in warning
