@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,27 @@ def python() -> Path:
         return client_environment("sdk-v2-local") / "python"
     except CannotBuild as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(autouse=True)
+def _clean_engine() -> Iterator[None]:
+    """The SDK leaves its containers where they ended."""
+    before = _hosts()
+    yield
+    for name in _hosts() - before:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True)
+
+
+def _hosts() -> set[str]:
+    """Containers of local mode: compose services that are called algo-1-abcde."""
+    told = subprocess.run(
+        ["docker", "ps", "--all", "--format", '{{.ID}} {{.Label "com.docker.compose.service"}}'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = (line.split() for line in told.stdout.splitlines())
+    return {row[0] for row in rows if len(row) == 2 and re.match(r"algo-\d+-\w{5}$", row[1])}
 
 
 def _has_compose() -> bool:
