@@ -60,7 +60,7 @@ def dock(tmp_path: Path, engine: Engine) -> Iterator[Dock]:
 def trains(traveller: Traveller, name: str, seconds: int = 8) -> None:
     """Start a job of some seconds and wait until its script runs."""
     traveller.start(name, seconds=seconds, word=name)
-    wait_for(lambda: traveller.job_log(name), lambda log: "channel" in "".join(log), 40)
+    wait_for(lambda: traveller.job_log(name), lambda log: "channel training" in "".join(log), 40)
 
 
 def test_after_kill_9_what_ran_goes_on_and_no_line_is_lost_or_doubled(dock: Dock) -> None:

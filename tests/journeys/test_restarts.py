@@ -24,7 +24,7 @@ def served(tmp_path: Path, frameworks: Path) -> Iterator[Served]:
 def trains(traveller: Traveller, name: str) -> None:
     """Start a job of some seconds and wait until its script runs."""
     traveller.start(name, seconds=4, word=name)
-    wait_for(lambda: traveller.job_log(name), lambda log: "channel" in "".join(log), 20)
+    wait_for(lambda: traveller.job_log(name), lambda log: "channel training" in "".join(log), 20)
 
 
 def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:
