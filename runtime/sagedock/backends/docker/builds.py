@@ -27,16 +27,16 @@ from sagedock.backends.base import Tell
 from sagedock.backends.docker.build_context import BuildContext
 from sagedock.backends.docker.build_steps import BuildKitSteps, ClassicSteps
 from sagedock.backends.docker.engine import Engine, explanation
+from sagedock.backends.docker.labels import ARCHITECTURES, FAMILY
 from sagedock.backends.locks import locked
 from sagedock.domain.families import Device, ImageFamily, builtin_families
 from sagedock.errors import RunFailedToStart
 
-FAMILY, RELEASE, DEVICE = "sagedock.family", "sagedock.release", "sagedock.device"
+RELEASE, DEVICE = "sagedock.release", "sagedock.device"
 TOOLKIT, RECIPE, KEPT = "sagedock.toolkit", "sagedock.recipe", "sagedock.kept"
-ARCHITECTURES = "sagedock.gpu.architectures"
-"""Labels of our images. The first three say what it is, the next two are digests of what it was
-made from; `kept` is the recipe by which it could not be built anew, so that it was left as it was.
-The last lists the GPU code that it holds ("sm_70 sm_80")."""
+"""Labels of our images, beside FAMILY and ARCHITECTURES. The first two say what it is, the next two
+are digests of what it was made from; `kept` is the recipe by which it could not be built anew, so
+that it was left as it was."""
 
 _BASE = re.compile(r"^ARG BASE=(\S+)", re.MULTILINE)
 _FIRST_FROM = re.compile(r"^FROM (\S+)", re.MULTILINE)
