@@ -88,7 +88,7 @@ def test_a_run_that_kills_itself_ends_with_137_and_no_remark(docker_stage: Docke
 
 
 def test_a_script_that_handles_sigterm_ends_with_its_own_code(docker_stage: DockerStage) -> None:
-    handles = "signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(5)))"
+    handles = r"signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'saved\n'), sys.exit(5)))"
     run = docker_stage.start(docker_stage.play().does(handles).prints("ready").waits())
     lines = run.lines()
     assert next(lines).text == "ready"

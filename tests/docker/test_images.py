@@ -194,7 +194,8 @@ def test_an_endpoint_answers(engine: Engine, tmp_path: Path) -> None:
     try:
         address = docker("port", started.strip(), "8080").strip()
 
-        assert b"healthy" in answer(f"http://{address}/ping")
+        # One worker of several is enough: "Partial Healthy" or, later, "Healthy".
+        assert b"Healthy" in answer(f"http://{address}/ping")
         assert answer(f"http://{address}/invocations", b"says") == b"model says"
     finally:
         docker("stop", started.strip())
