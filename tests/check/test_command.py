@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from docs.pages import fences
+from sagedock.check.findings import Report
+from sagedock.check.report import text
 from sagedock.cli import main
 
 UNTYPED = """\
@@ -98,6 +100,18 @@ def test_sarif_names_rule_and_place(script: Path) -> None:
     assert run_["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == "SD123"
     region = result["locations"][0]["physicalLocation"]["region"]
     assert region == {"startLine": 7, "startColumn": 20}
+
+
+def test_sarif_says_which_rules_did_not_look(script: Path) -> None:
+    (run_,) = json.loads(run(script, "--format", "sarif").stdout)["runs"]
+    (invocation,) = run_["invocations"]
+    assert (invocation["executionSuccessful"], invocation["exitCode"]) == (True, 1)
+    told = {
+        note["associatedRule"]["id"]: note["message"]["text"]
+        for note in invocation["toolExecutionNotifications"]
+    }
+    assert told["SD128"].endswith("train.py: needs --channel")
+    assert "SD123" not in told
 
 
 def test_rules_are_selected_ignored_and_downgraded(script: Path) -> None:
@@ -242,3 +256,12 @@ def test_advice_changes_neither_exit_code_nor_failures(tmp_path: Path) -> None:
     told = run("--model", tmp_path / "model.tar.gz", "--format", "junit")
     assert 'failures="0"' in told.stdout
     assert "<system-out>" in told.stdout
+
+
+def test_what_serving_took_is_told_in_a_line_above_the_summary() -> None:
+    measured = {"start_seconds": 0.42, "p50_seconds": 0.0031, "p95_seconds": 0.0124, "requests": 87}
+    told = text(Report((), (), {"files": ["train.py"], "measured": measured})).splitlines()
+    assert told[0] == "Served here: healthy after 0.4 s, 87 requests, 3.1 ms median, 12.4 ms p95."
+    assert told[1].startswith("No findings: ")
+    more = {"files": ["train.py"], "measured": {**measured, "worker_memory_bytes": 3 * 2**20}}
+    assert ", 3 MiB a worker." in text(Report((), (), more))

@@ -104,7 +104,12 @@ def test_what_cannot_be_run_here_is_no_success_and_no_finding(
     assert told.exit_code == 2, told.output
     assert f"Not run: train.py: {why}" in told.stdout
     if "torch" in line:  # the quickest of them, in the formats of machines
-        for form, said in (("junit", "<error "), ("github", "::error::"), ("json", '"not_run"')):
+        for form, said in (
+            ("junit", "<error "),
+            ("github", "::error::"),
+            ("json", '"not_run"'),
+            ("sarif", '"executionSuccessful": false'),
+        ):
             told = CliRunner(env={"SAGEDOCK_FRAMEWORKS": str(frameworks)}).invoke(
                 main, ["check", "train.py", "--run", "--format", form]
             )

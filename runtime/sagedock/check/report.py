@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from sagedock.check.findings import Finding, Level, Report
-from sagedock.check.rules import RULES
 
 Paint = Callable[[str, str], str]
 """(text, colour) → text; the colour is red, yellow, blue or bold."""
@@ -24,7 +23,7 @@ def text(report: Report, paint: Paint = plain) -> str:
     """For people: place and message, the line with a caret, the cloud's answer, the fix."""
     parts = [told(finding, paint) for finding in report.findings]
     parts += [paint(f"Not run: {sentence}.", "yellow") for sentence in report.not_run]
-    return "\n\n".join([*parts, _summary(report)])
+    return "\n\n".join([*parts, f"{_measured(report)}{_summary(report)}"])
 
 
 def told(finding: Finding, paint: Paint = plain) -> str:
@@ -51,6 +50,19 @@ def _wrapped(name: str, text: str) -> str:
         text, width=96, initial_indent=f"  {name + ':':<7}", subsequent_indent=" " * 9,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+
+
+def _measured(report: Report) -> str:
+    """What serving took here, in a line of its own; "" where nothing was served."""
+    found = report.target.get("measured")
+    if not isinstance(found, dict):
+        return ""
+    p50, p95 = (1000 * found[name] for name in ("p50_seconds", "p95_seconds"))
+    parts = [f"healthy after {found['start_seconds']:.1f} s"]
+    parts.append(f"{found['requests']} requests, {p50:.1f} ms median, {p95:.1f} ms p95")
+    if memory := found.get("worker_memory_bytes"):
+        parts.append(f"{memory / 2**20:.0f} MiB a worker")
+    return f"Served here: {', '.join(parts)}.\n"
 
 
 def _summary(report: Report) -> str:
@@ -113,43 +125,3 @@ def _data(value: str) -> str:
 
 def _property(value: str) -> str:
     return _data(value).replace(":", "%3A").replace(",", "%2C")
-
-
-def sarif(report: Report) -> str:
-    """SARIF 2.1.0, which code scanning reads."""
-    levels: dict[Level, str] = {"error": "error", "warning": "warning", "advice": "note"}
-    ids = [rule.id for rule in RULES]
-    results = [
-        {
-            "ruleId": f.rule,
-            "ruleIndex": ids.index(f.rule),
-            "level": levels[f.level],
-            "message": {"text": f"{f.message}. {f.cloud} {f.fix}"},
-            "locations": [
-                {
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": f.file},
-                        "region": {"startLine": f.line, "startColumn": f.column},
-                    }
-                }
-            ],
-        }
-        for f in report.findings
-    ]
-    rules = [
-        {
-            "id": rule.id,
-            "name": rule.name,
-            "shortDescription": {"text": rule.sentence},
-            "help": {"text": rule.fix},
-            "defaultConfiguration": {"level": levels[rule.level]},
-        }
-        for rule in RULES
-    ]
-    driver = {"name": "sagedock check", "rules": rules}
-    document = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)

@@ -18,6 +18,7 @@ from sagedock.check.findings import Report
 from sagedock.check.junit import junit
 from sagedock.check.pages import page
 from sagedock.check.rules import RULES, named, rule
+from sagedock.check.sarif import sarif
 from sagedock.check.wanted import Wanted, channels_of, hyperparameters_of
 from sagedock.check.whole import checked
 from sagedock.errors import CheckError
@@ -186,7 +187,7 @@ def _print(report: Report, form: str) -> None:
         is_terminal = sys.stdout.isatty()
         click.echo(formats.text(report, _paint if is_terminal else formats.plain))
     else:
-        write = {"json": formats.as_json, "sarif": formats.sarif, "junit": junit}[form]
+        write = {"json": formats.as_json, "sarif": sarif, "junit": junit}[form]
         click.echo(write(report))
 
 
