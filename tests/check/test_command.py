@@ -261,7 +261,7 @@ def test_advice_changes_neither_exit_code_nor_failures(tmp_path: Path) -> None:
 def test_what_serving_took_is_told_in_a_line_above_the_summary() -> None:
     measured = {"start_seconds": 0.42, "p50_seconds": 0.0031, "p95_seconds": 0.0124, "requests": 87}
     told = text(Report((), (), {"files": ["train.py"], "measured": measured})).splitlines()
-    assert told[0] == "Served here: healthy after 0.4 s, 87 requests, 3.1 ms median, 12.4 ms p95."
+    assert told[0] == "Served here: /ping after 0.4 s, 87 requests, 3.1 ms median, 12.4 ms p95."
     assert told[1].startswith("No findings: ")
     more = {"files": ["train.py"], "measured": {**measured, "worker_memory_bytes": 3 * 2**20}}
     assert ", 3 MiB a worker." in text(Report((), (), more))

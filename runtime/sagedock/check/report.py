@@ -58,7 +58,7 @@ def _measured(report: Report) -> str:
     if not isinstance(found, dict):
         return ""
     p50, p95 = (1000 * found[name] for name in ("p50_seconds", "p95_seconds"))
-    parts = [f"healthy after {found['start_seconds']:.1f} s"]
+    parts = [f"/ping after {found['start_seconds']:.1f} s"]
     parts.append(f"{found['requests']} requests, {p50:.1f} ms median, {p95:.1f} ms p95")
     if memory := found.get("worker_memory_bytes"):
         parts.append(f"{memory / 2**20:.0f} MiB a worker")
