@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from sagedock.check.rules import RULES, named, rule
 from sagedock.check.sarif import sarif
 from sagedock.check.wanted import Wanted, channels_of, hyperparameters_of
 from sagedock.check.whole import checked
-from sagedock.errors import CheckError
+from sagedock.errors import SagedockError
 
 FORMATS = ("text", "json", "junit", "github", "sarif")
 _FILE = click.Path(path_type=Path)
@@ -124,12 +126,27 @@ def command(
             **target,
         )
         choice = _choice(project, select, ignore, warn)
-        report = checked(wanted, choice, _frameworks, _progress)
-    except CheckError as error:
+        with _ended_by_sigterm():
+            report = checked(wanted, choice, _frameworks, _progress)
+    except SagedockError as error:
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        # Not click's 1, which is that of findings.
+        click.echo("sagedock: The check was stopped, and what it ran with it.", err=True)
+        sys.exit(128 + signal.SIGINT)
     _print(report, form)
     sys.exit(report.exit_code)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A CI server that gives a check up sends SIGTERM: what runs ends then too."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
