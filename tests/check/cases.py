@@ -51,6 +51,14 @@ class Case:
         """Whether checking it runs user code."""
         return bool(self.head("runs"))
 
+    def request(self, folder: Path) -> list[str]:
+        """Options that ask a served image what `# asks:` says; none where it says nothing."""
+        body = self.head("asks")
+        if not body:
+            return []
+        (folder / "ask.json").write_text(f"{body}\n", encoding="utf-8")
+        return ["--request", str(folder / "ask.json")]
+
     def laid_out(self, folder: Path) -> list[str]:
         """Its files in `folder`; the words of `sagedock check` for it, relative to the folder."""
         if self.is_script:

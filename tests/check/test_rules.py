@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from check.cases import packed
 from sagedock.check.archive import read_archive
 from sagedock.check.checker import Checker
-from sagedock.check.hosting_run_rules import HostingRule
+from sagedock.check.hosting_rule import HostingRule
 from sagedock.check.pages import index, page
 from sagedock.check.request import request_of
 from sagedock.check.request_rules import RequestRule
@@ -27,7 +27,9 @@ from sagedock.check.training_run_rules import TrainingRule
 from sagedock.cli import main
 
 STATIC = [rule for rule in RULES if rule.kind in ("script", "request", "artifact")]
-DYNAMIC = [rule for rule in RULES if rule.kind in ("training", "hosting")]
+DYNAMIC = [
+    rule for rule in RULES if rule.kind in ("training", "hosting") and rule.language == "python"
+]
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 
 

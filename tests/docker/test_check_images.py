@@ -18,6 +18,7 @@ from check.cases import IMAGES_CLEAN, IMAGES_DEFECTIVE, Case, built
 from sagedock.backends.docker import builds
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.labels import CHECK
+from sagedock.check.hosting_rule import ImageHostingRule
 from sagedock.check.rule import Rule
 from sagedock.check.rules import RULES
 from sagedock.cli import main
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[2]
 IMAGE_RULES = [rule for rule in RULES if rule.kind == "image"]
+SERVED_RULES = [rule for rule in RULES if isinstance(rule, ImageHostingRule)]
 BYO = "sagedock-test/byo-sklearn"
 
 Make = Callable[[str], str]
@@ -60,14 +62,18 @@ def image(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Make]:
 
 
 @pytest.mark.parametrize("case", IMAGES_DEFECTIVE, ids=lambda case: case.name)
-def test_a_defect_is_found_by_its_rule_and_by_no_other(case: Case, image: Make) -> None:
-    findings = found(image(case.text), *shlex.split(case.head("options")))
+def test_a_defect_is_found_by_its_rule_and_by_no_other(
+    case: Case, image: Make, tmp_path: Path
+) -> None:
+    options = (*shlex.split(case.head("options")), *case.request(tmp_path))
+    findings = found(image(case.text), *options)
     assert {finding["rule"] for finding in findings} == set(case.head("finds").split())
 
 
 @pytest.mark.parametrize("case", IMAGES_CLEAN, ids=lambda case: case.name)
-def test_a_clean_image_yields_nothing(case: Case, image: Make) -> None:
-    assert found(image(case.text), *shlex.split(case.head("options"))) == []
+def test_a_clean_image_yields_nothing(case: Case, image: Make, tmp_path: Path) -> None:
+    options = (*shlex.split(case.head("options")), *case.request(tmp_path))
+    assert found(image(case.text), *options) == []
 
 
 @pytest.mark.parametrize("rule", IMAGE_RULES, ids=lambda rule: rule.id)
@@ -77,6 +83,17 @@ def test_the_examples_of_a_rule_are_true(rule: Rule[Any], image: Make) -> None:
     failing, passing = image(rule.failing), image(rule.passing)
     assert {finding["rule"] for finding in found(failing, *options)} == {rule.id}
     assert found(passing, *options) == []
+
+
+@pytest.mark.parametrize("rule", SERVED_RULES, ids=lambda rule: rule.id)
+def test_the_examples_of_a_rule_on_served_images_are_true(
+    rule: ImageHostingRule, image: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in rule.files.items():
+        Path(name).write_text(text, encoding="utf-8")
+    assert {one["rule"] for one in found(image(rule.failing), *rule.options)} == {rule.id}
+    assert found(image(rule.passing), *rule.options) == []
 
 
 @pytest.mark.parametrize("name", ["mxnet", "python"])
@@ -119,7 +136,8 @@ print("depth", given["depth"])
 """
 SERVE = """\
 #!/usr/bin/env python3
-import http.server, pathlib
+import http.server, pathlib, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 model = pathlib.Path("/opt/ml/model/net").read_text()
 
 

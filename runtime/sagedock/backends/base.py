@@ -39,6 +39,8 @@ class RunSpec:
     `/opt/ml` tree is the mount whose `inside` is `/opt/ml`. `hosts` maps the names of all hosts of
     the job to addresses, where the backend can know them. `instance_type` ("ml.p3.2xlarge", or "")
     is what the run would have in the cloud: a backend gives it as much of that as it can.
+    `is_first`: the command is to be process 1 of its container, as in the cloud, with no init above
+    it: what it makes of SIGTERM is then its own doing.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RunSpec:
     entrypoint: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     isolated: bool = False
+    is_first: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -48,6 +48,8 @@ class Checker:
 
     target: Target = field(default_factory=Target)
     choice: Choice = field(default_factory=Choice)
+    bodies: tuple[Request, ...] = ()
+    """Requests that were looked at: what is run may be told by them."""
     _findings: set[Finding] = field(default_factory=set)
     _looked: list[Looked] = field(default_factory=list)
     _told: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class Checker:
         """Look at the bodies of requests, each alone and all together."""
         for request in requests:
             self.look("request", request, request.file)
+        self.bodies += tuple(requests)
         self._told["requests"] = {request.file: request.operation for request in requests}
         self._files += [request.file for request in requests]
 

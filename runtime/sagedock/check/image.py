@@ -16,7 +16,9 @@ from sagedock.backends.docker.image_contents import ImageContents
 from sagedock.backends.docker.image_reader import connect, contents_of
 from sagedock.check.archive import Archive
 from sagedock.check.checker import Checker
-from sagedock.check.hosting_probe import ServingPlan, serve
+from sagedock.check.hosting_placement import environment_of
+from sagedock.check.hosting_probe import serve
+from sagedock.check.hosting_server import ServingPlan
 from sagedock.check.probe import Probe, TrainingPlan
 from sagedock.check.request import Request
 from sagedock.check.rule import Kind
@@ -133,9 +135,10 @@ class ImageTrial:
             stage=_staged(model),
             samples=wanted.samples,
             accepts=wanted.accept,
-            environment=wanted.environment,
+            environment={**environment_of(self.checker.bodies), **wanted.environment},
             startup_seconds=wanted.startup_seconds,
             request_seconds=wanted.request_seconds,
+            grace_seconds=wanted.grace,
         )
         seen = serve(plan, probe)
         self.checker.look("hosting", seen, self.image.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,10 @@ from sagedock.check.rule import Hit
 
 _FRAME = re.compile(r'\s*File "([^"]+)", line (\d+), in (\S+)')
 _LAST = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception|Exit|Interrupt|Warning))\b:? ?(.*)")
+
+
+GROWTH_STEP = 20
+"""Requests between two looks at a server's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: status 0 where nothing came in time. `log` are the lines of the server
-    that were written meanwhile."""
+    """What came back: status 0 where nothing did, in time or, if `dropped`, at all. `log` are the
+    lines of the server that were written meanwhile."""
 
     sample: Sample
     sent_type: str | None
@@ -123,10 +128,16 @@ class Answer:
     body: bytes
     seconds: float
     log: tuple[str, ...] = ()
+    dropped: bool = False
 
     @property
     def is_fine(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def is_late(self) -> bool:
+        """It was waited for, and given up."""
+        return self.status == 0 and not self.dropped
 
     @property
     def told(self) -> list[str]:
@@ -145,12 +156,45 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Hybridized:
-    """One net asked as it is and hybridized: seconds of each, and whether the answers agree."""
+class WorkerMemory:
+    """Bytes of one worker with its model: `own`, and `files`, which all workers share."""
 
-    plain: float
-    hybrid: float
+    own: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model served in two ways, asked in turns by `clients` at once: answers a second of each
+    turn, and whether the answers agree."""
+
+    was: str
+    now: str
+    before: tuple[float, ...]
+    after: tuple[float, ...]
     same_answers: bool
+    clients: int
+    cores: int
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The medians."""
+        return statistics.median(self.before), statistics.median(self.after)
+
+    @property
+    def gain(self) -> float:
+        """How many times as many answers a second; 1 where chance could explain it: the worst turn
+        of the one is no better than the best of the other."""
+        was, now = self.rates
+        is_clear = min(self.after) > max(self.before) > 0
+        return now / was if self.same_answers and is_clear else 1.0
+
+
+@dataclass(frozen=True)
+class Hybridized:
+    """One net asked as it is and hybridized; where the line belongs."""
+
+    compared: Comparison
     place: tuple[str, int]
 
 
@@ -170,17 +214,49 @@ class Hosting:
     healthy_after_broken: bool = True
     together: tuple[tuple[Answer, Answer], ...] = ()
     """Each: the answer to a request alone, and to the same one among others."""
+    not_together: str = ""
+    """Why requests at once were not asked, or their answers not compared."""
     busy_ping_seconds: float | None = None
+    """None where no /ping met requests in work."""
+    request_seconds: float = 60.0
     timing: Timing | None = None
-    growth: tuple[int, int, int] | None = None
-    """Bytes of memory before and after, and the requests between."""
+    growth: tuple[int, ...] = ()
+    """Bytes that the server held after each GROWTH_STEP requests, when it was warm."""
+    is_ours: bool = True
+    """Whether the image is of ours, whose workers and variables are known."""
+    instance_type: str | None = None
+    workers: int | None = None
+    """How many the user asks for."""
+    one_per_gpu: bool = True
+    worker_memory: WorkerMemory | None = None
+    grace_seconds: float = 20.0
     stop_seconds: float | None = None
+    """From SIGTERM to the end; None where a request was in work, or none was sent."""
     ignored_stop: bool = False
     hybridized: Hybridized | None = None
+    threads: Comparison | None = None
+    more_workers: Comparison | None = None
 
     @property
     def good(self) -> Iterator[Answer]:
         return (answer for answer in self.answers if answer.is_fine)
+
+    @property
+    def measured(self) -> dict[str, float | int]:
+        """What a report tells of a server that was asked."""
+        found: dict[str, float | int] = {"start_seconds": round(self.start_seconds, 2)}
+        if self.timing is None:
+            return {}
+        found["p50_seconds"] = round(self.timing.p50, 4)
+        found["p95_seconds"] = round(self.timing.p95, 4)
+        found["requests"] = self.timing.count
+        if self.worker_memory is not None and self.is_ours:
+            found["worker_memory_bytes"] = self.worker_memory.own
+        if self.busy_ping_seconds is not None:
+            found["busy_ping_seconds"] = round(self.busy_ping_seconds, 3)
+        if self.stop_seconds is not None:
+            found["stop_seconds"] = round(self.stop_seconds, 2)
+        return found
 
 
 def is_json(body: bytes) -> bool:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sagedock.check.hosting_run_rules import HostingRule
+from sagedock.check.hosting_rule import HostingRule
 from sagedock.check.request_rules import RequestRule
 from sagedock.check.rule import Rule
 from sagedock.check.rules import RULES

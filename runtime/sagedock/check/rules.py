@@ -9,6 +9,8 @@ from sagedock.check import (
     artifact_rules,
     code_rules,
     entry_rules,
+    hosting_advice_rules,
+    hosting_load_rules,
     hosting_request_rules,
     hosting_run_rules,
     hyperparameter_rules,
@@ -37,6 +39,8 @@ RULES: tuple[Rule[Any], ...] = tuple(
             *image_rules.RULES,
             *training_run_rules.RULES,
             *hosting_run_rules.RULES,
+            *hosting_load_rules.RULES,
+            *hosting_advice_rules.RULES,
         ),
         key=lambda rule: rule.id,
     )

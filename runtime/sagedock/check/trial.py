@@ -13,7 +13,9 @@ from sagedock.backends.base import Tell
 from sagedock.backends.process import ProcessBackend
 from sagedock.check.archive import CODE, Archive
 from sagedock.check.checker import Checker
-from sagedock.check.hosting_probe import ServingPlan, serve
+from sagedock.check.hosting_placement import environment_of, instance_type_of
+from sagedock.check.hosting_probe import serve
+from sagedock.check.hosting_server import ServingPlan
 from sagedock.check.module import Module
 from sagedock.check.observations import Code, Hosting
 from sagedock.check.probe import Probe, TrainingPlan, code_of, copied_code
@@ -175,9 +177,15 @@ class Trial:
             stage=stage,
             samples=wanted.samples,
             accepts=wanted.accept,
-            environment={**environment, **wanted.environment},
+            environment={
+                **environment_of(self.checker.bodies),
+                **environment,
+                **wanted.environment,
+            },
+            instance_type=instance_type_of(self.checker.bodies) or wanted.instance_type,
             startup_seconds=wanted.startup_seconds,
             request_seconds=wanted.request_seconds,
+            grace_seconds=wanted.grace,
             hybridize=lambda model: hybridized(model, code),
         )
         seen = serve(plan, probe)
@@ -187,14 +195,8 @@ class Trial:
 
 def tell_timing(checker: Checker, seen: Hosting) -> None:
     """Add what was measured to the report."""
-    if seen.timing is not None:
-        timing = {
-            "p50_seconds": round(seen.timing.p50, 4),
-            "p95_seconds": round(seen.timing.p95, 4),
-            "requests": seen.timing.count,
-            "start_seconds": round(seen.start_seconds, 2),
-        }
-        checker.tell("measured", timing)
+    if seen.measured:
+        checker.tell("measured", seen.measured)
 
 
 def image_for(

@@ -46,6 +46,7 @@ class ServerPlan:
     log_group: str
     isolated: bool = False
     instance_type: str = ""
+    is_first: bool = False
 
     def spec(self) -> RunSpec:
         return RunSpec(
@@ -58,6 +59,7 @@ class ServerPlan:
             ports=(PORT,),
             instance_type=self.instance_type,
             isolated=self.isolated,
+            is_first=self.is_first,
             labels={"endpoint": self.endpoint, "variant": self.variant},
         )
 

@@ -81,7 +81,7 @@ def create_options(spec: RunSpec, place: Placement) -> dict[str, Any]:
         "mounts": list(place.mounts),
         "labels": _labels(spec, place),
         "log_config": docker.types.LogConfig(type="json-file", config={"max-size": LOG_LIMIT}),
-        "init": not place.image.brings_init,
+        "init": not place.image.brings_init and not spec.is_first,
         "security_opt": ["no-new-privileges"],
         "use_config_proxy": True,
         "device_requests": list(place.devices) or None,

@@ -1,0 +1,163 @@
+"""One model served as it is and with one thing changed, asked in turns: is it any faster?
+
+In turns, since a machine has other things to do: what it loses to them, both lose.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from sagedock.check.hosting_server import WORKERS, Server, ServingPlan
+from sagedock.check.observations import Answer, Comparison, Hosting, Hybridized
+from sagedock.check.probe import Probe
+
+THREADS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MXNET_CPU_WORKER_NTHREADS",
+)  # fmt: skip
+"""Variables that say how many threads each worker computes with."""
+
+_CLIENTS = 8
+_TURNS = 3
+_TURN_SECONDS = 0.5
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def hybridized(server: Server, plan: ServingPlan, probe: Probe, seen: Hosting) -> Hybridized | None:
+    """The same model once more, its net hybridized; None where it is, or where none is."""
+    other = Server(plan, probe, server.environment)
+    place = plan.hybridize(other.model)
+    if place is None:
+        return None
+    first = next(seen.good)
+    found = _compared(server, other, first, clients=1, was="as it is", now="hybridized")
+    return None if found is None else Hybridized(found, place)
+
+
+def one_thread(server: Server, plan: ServingPlan, probe: Probe, seen: Hosting) -> Comparison | None:
+    """Against one thread a worker, where the user sets more. With a worker for each processor, as
+    the cloud starts them unless it is told otherwise."""
+    given = {name: plan.environment[name] for name in THREADS if name in plan.environment}
+    several = {name: value for name, value in given.items() if value.strip() not in ("", "1")}
+    if not plan.is_ours or not several or _is_slow(seen):
+        return None
+    workers = {WORKERS: server.environment[WORKERS] if plan.workers else str(cores())}
+    was = {**server.environment, **workers}
+    now = {**was, **dict.fromkeys(several, "1")}
+    return _against(server, plan, probe, next(seen.good), was, now)
+
+
+def more_workers(
+    server: Server, plan: ServingPlan, probe: Probe, seen: Hosting
+) -> Comparison | None:
+    """Against a worker for each processor of this machine, where the user wants fewer."""
+    if not plan.is_ours or plan.workers is None or plan.workers >= cores() or _is_slow(seen):
+        return None
+    was = server.environment
+    now = {**was, WORKERS: str(cores())}
+    return _against(server, plan, probe, next(seen.good), was, now)
+
+
+def _is_slow(seen: Hosting) -> bool:
+    """A turn would hold too few of such requests to tell anything."""
+    return seen.timing is None or seen.timing.p50 > _TURN_SECONDS
+
+
+def _against(
+    server: Server,
+    plan: ServingPlan,
+    probe: Probe,
+    first: Answer,
+    was: Mapping[str, str],
+    now: Mapping[str, str],
+) -> Comparison | None:
+    told = [
+        ", ".join(f"{name}={env[name]}" for name in now if was[name] != now[name])
+        for env in (was, now)
+    ]
+    plain = server if was == server.environment else Server(plan, probe, was)
+    try:
+        if plain is not server:
+            plain.start()
+        if plain.trouble:
+            return None
+        other = Server(plan, probe, now)
+        return _compared(plain, other, first, clients=_CLIENTS, was=told[0], now=told[1])
+    finally:
+        if plain is not server:
+            plain.stop()
+
+
+def _compared(
+    plain: Server, other: Server, first: Answer, *, clients: int, was: str, now: str
+) -> Comparison | None:
+    """None where the other one does not answer."""
+    try:
+        other.start()
+        if other.trouble:
+            return None
+        answer = other.again(first)
+        if not answer.is_fine:
+            return None
+        for server in (plain, other):
+            _answers_a_second(server, first, clients)  # the first ones are slower
+        turns = [
+            (_answers_a_second(plain, first, clients), _answers_a_second(other, first, clients))
+            for _ in range(_TURNS)
+        ]
+    finally:
+        other.stop()
+    return Comparison(
+        was=was,
+        now=now,
+        before=tuple(before for before, _ in turns),
+        after=tuple(after for _, after in turns),
+        same_answers=_alike(answer.body, first.body),
+        clients=clients,
+        cores=cores(),
+    )
+
+
+def _answers_a_second(server: Server, first: Answer, clients: int) -> float:
+    started = time.monotonic()
+    end = started + _TURN_SECONDS
+
+    def asked() -> int:
+        count = 0
+        while time.monotonic() < end:
+            count += server.again(first).is_fine
+        return count
+
+    with ThreadPoolExecutor(clients) as pool:
+        counts = [count.result() for count in [pool.submit(asked) for _ in range(clients)]]
+    return sum(counts) / (time.monotonic() - started)
+
+
+def _alike(one: bytes, other: bytes) -> bool:
+    """Equal but for the last digits: numbers of a JSON answer within a ten-thousandth."""
+    if one == other:
+        return True
+    ours, theirs = _numbers(one), _numbers(other)
+    return len(ours) == len(theirs) > 0 and all(
+        abs(a - b) <= 1e-4 * max(1.0, abs(a)) for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _numbers(body: bytes) -> list[float]:
+    found = []
+    for word in (
+        body.decode("utf-8", errors="replace").replace("[", " ").replace("]", " ").split(",")
+    ):
+        try:
+            found.append(float(word))
+        except ValueError:
+            return []
+    return found
