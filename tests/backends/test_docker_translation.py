@@ -115,3 +115,8 @@ def test_kernels_that_cuda_compiles_outlive_the_container(engine: Engine, tmp_pa
     place = backend._place(spec, image, None, Gpus(uuids=("GPU-1",)), False)
     mounts = {mount["Target"]: mount["Source"] for mount in place.mounts}
     assert mounts["/var/cache/cuda"] == str(tmp_path / "cuda-cache")
+
+
+def test_an_init_is_process_1_unless_the_command_is_to_be() -> None:
+    assert asked()["init"] is True
+    assert asked(is_first=True)["init"] is False

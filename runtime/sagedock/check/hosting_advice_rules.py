@@ -128,8 +128,8 @@ RULES: tuple[HostingRule, ...] = (
         "each request takes several times as long.",
         fix="Leave OMP_NUM_THREADS and its like away, or set them to 1: the cloud starts a worker "
         "for each vCPU.",
-        failing=examples.dense("2048"),
-        passing=examples.dense("2048"),
+        failing=examples.convolutions(),
+        passing=examples.convolutions(),
         sources=("aws/deep-learning-containers#997", "aws/sagemaker-xgboost-container#277",
                  "async-inference-troubleshooting, of OMP_NUM_THREADS",
                  "measured by this check on your machine, both ways"),
@@ -139,7 +139,7 @@ RULES: tuple[HostingRule, ...] = (
             "a request takes too long to compare"),
         options=("--run", "--request", "one.json", "--job", "model.json"),
         passing_options=("--run", "--request", "one.json"),
-        files={"one.json": "[[1]]\n", "model.json": examples.model_request(None, threads=8)},
+        files={"one.json": "[[1]]\n", "model.json": examples.model_request(None, threads=2)},
     ),
     HostingRule(
         id="SD604",

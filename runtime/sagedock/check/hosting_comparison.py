@@ -58,10 +58,11 @@ def one_thread(server: Server, plan: ServingPlan, probe: Probe, seen: Hosting) -
 def more_workers(
     server: Server, plan: ServingPlan, probe: Probe, seen: Hosting
 ) -> Comparison | None:
-    """Against a worker for each processor of this machine, where the user wants fewer."""
+    """Against a worker for each processor of this machine, where the user wants fewer. With one
+    thread each, as AWS's images have it: ours would give few workers several."""
     if not plan.is_ours or plan.workers is None or plan.workers >= cores() or _is_slow(seen):
         return None
-    was = server.environment
+    was = {"OMP_NUM_THREADS": "1", **server.environment}
     now = {**was, WORKERS: str(cores())}
     return _against(server, plan, probe, next(seen.good), was, now)
 

@@ -45,21 +45,22 @@ def gluon(more: str) -> str:
 ANSWERS = served(f"{CAREFUL}return json.dumps(sum(numbers)), accept")
 
 
-def dense(units: str) -> str:
-    """A script that saves and serves a net of one wide layer, hybridized."""
+def convolutions() -> str:
+    """A script that saves and serves a net of many small convolutions, hybridized."""
     return (
         "import json\nimport os\nimport sys\n\nimport mxnet as mx\n\n\n"
-        f"def new_net():\n    net = mx.gluon.nn.HybridSequential()\n    for _ in range(3):\n"
-        f"        net.add(mx.gluon.nn.Dense({units}, in_units={units}))\n"
+        "def new_net():\n    net = mx.gluon.nn.HybridSequential()\n    for _ in range(8):\n"
+        "        net.add(mx.gluon.nn.Conv2D(32, 3, padding=1, in_channels=32))\n"
+        "        net.add(mx.gluon.nn.BatchNorm(in_channels=32))\n"
         "    return net\n\n\n"
         "def model_fn(model_dir):\n    net = new_net()\n"
         '    net.load_parameters(os.path.join(model_dir, "net.params"))\n'
         "    net.hybridize(static_alloc=True, static_shape=True)\n    return net\n\n\n"
         "def transform_fn(net, data, content_type, accept):\n"
-        "    try:\n        number = json.loads(data)[0][0]\n"
-        "    except (ValueError, LookupError):\n        number = 0\n"
-        f"    rows = mx.nd.full((8, {units}), number)\n"
-        "    return json.dumps(net(rows).mean().asscalar().item()), accept\n\n\n"
+        "    try:\n        count = len(json.loads(data))\n"
+        "    except ValueError:\n        count = 1\n"
+        "    found = net(mx.nd.ones((count, 32, 16, 16))).mean(axis=(1, 2, 3))\n"
+        "    return json.dumps(found.asnumpy().tolist()), accept\n\n\n"
         'if __name__ == "__main__":\n    print(sys.argv)\n    net = new_net()\n'
         "    net.initialize()\n"
         '    net.save_parameters(os.path.join(os.environ["SM_MODEL_DIR"], "net.params"))\n'

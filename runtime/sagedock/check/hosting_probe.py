@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from sagedock.check.hosting_comparison import hybridized, more_workers, one_thread
 from sagedock.check.hosting_server import PING_SECONDS, Server, ServingPlan
-from sagedock.check.observations import GROWTH_STEP, Answer, Hosting, Sample, Timing
+from sagedock.check.observations import GROWTH_BYTES, GROWTH_STEP, Answer, Hosting, Sample, Timing
 from sagedock.check.probe import Probe
 from sagedock.domain.images import ImageReference
 from sagedock.lifecycle.model_server import PING_TIMEOUT_SECONDS
@@ -20,6 +20,7 @@ _TIMED = 200
 _TIMED_SECONDS = 3.0
 _GROWN = 4 * GROWTH_STEP
 _GROWN_SECONDS = 10.0
+_ASKED_ON = 12 * GROWTH_STEP
 """So many requests at least tell whether memory grows, on a busy machine too; where they take
 longer than this, it is not told."""
 _IN_WORK_SECONDS = 0.02
@@ -97,12 +98,12 @@ def _asked(server: Server, plan: ServingPlan, seen: Hosting) -> Hosting:
     )
     if after is None or not after.is_fine:
         return seen
-    seen = _together(server, plan, seen)
+    seen = replace(_together(server, plan, seen), worker_memory=server.worker_memory())
     if after.seconds * _TOGETHER > plan.request_seconds:  # asked often enough
         seconds = (first.seconds, after.seconds, server.again(first).seconds)
-        return replace(seen, timing=timing(seconds), worker_memory=server.worker_memory())
+        return replace(seen, timing=timing(seconds))
     taken, growth = _timed(server, first)
-    return replace(seen, timing=taken, growth=growth, worker_memory=server.worker_memory())
+    return replace(seen, timing=taken, growth=growth)
 
 
 def _together(server: Server, plan: ServingPlan, seen: Hosting) -> Hosting:
@@ -140,19 +141,30 @@ def _busy(server: Server, asked: Sequence[Answer]) -> tuple[list[Answer], float 
 
 
 def _timed(server: Server, first: Answer) -> tuple[Timing, tuple[int, ...]]:
+    """Seconds of each request, and what the server held from time to time. Where that became much
+    more, it is asked on: what an allocator keeps stays as it is some day, a leak does not."""
     seconds: list[float] = []
-    started, sizes = time.monotonic(), []
-    while len(seconds) < _TIMED:
-        passed = time.monotonic() - started
+    sizes: list[int] = []
+
+    def ask(most: int, goes_on: Callable[[float], bool]) -> None:
+        started = time.monotonic()
+        while len(seconds) < most and goes_on(time.monotonic() - started):
+            seconds.append(server.again(first).seconds)
+            if len(seconds) % GROWTH_STEP == 0:
+                sizes.append(server.memory())
+
+    def is_worth_it(passed: float) -> bool:
         too_slow = len(seconds) < _GROWN * _TIMED_SECONDS / _GROWN_SECONDS
         enough = len(seconds) >= _GROWN or too_slow
-        if passed > (_TIMED_SECONDS if enough else _GROWN_SECONDS):
-            break
-        seconds.append(server.again(first).seconds)
-        if len(seconds) % GROWTH_STEP == 0:
-            sizes.append(server.memory())
-    is_told = len(seconds) >= _GROWN and all(sizes)
-    return timing(seconds), tuple(sizes) if is_told else ()
+        return passed < (_TIMED_SECONDS if enough else _GROWN_SECONDS)
+
+    ask(_TIMED, is_worth_it)
+    taken = timing(seconds)
+    if len(seconds) < _GROWN or not all(sizes):
+        return taken, ()
+    if sizes[-1] - sizes[0] > GROWTH_BYTES:
+        ask(len(seconds) + _ASKED_ON, lambda passed: passed < _GROWN_SECONDS)
+    return taken, tuple(sizes)
 
 
 def timing(seconds: Sequence[float]) -> Timing:

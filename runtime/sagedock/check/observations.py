@@ -19,6 +19,9 @@ _LAST = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception|Exit|Interrupt|Warning))\b
 GROWTH_STEP = 20
 """Requests between two looks at a server's memory."""
 
+GROWTH_BYTES = 20 * 1024 * 1024
+"""Less than this is not looked into."""
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
