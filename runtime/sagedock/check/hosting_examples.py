@@ -49,7 +49,7 @@ def convolutions() -> str:
     """A script that saves and serves a net of many small convolutions, hybridized."""
     return (
         "import json\nimport os\nimport sys\n\nimport mxnet as mx\n\n\n"
-        "def new_net():\n    net = mx.gluon.nn.HybridSequential()\n    for _ in range(8):\n"
+        "def new_net():\n    net = mx.gluon.nn.HybridSequential()\n    for _ in range(4):\n"
         "        net.add(mx.gluon.nn.Conv2D(32, 3, padding=1, in_channels=32))\n"
         "        net.add(mx.gluon.nn.BatchNorm(in_channels=32))\n"
         "    return net\n\n\n"

@@ -252,13 +252,13 @@ RULES: tuple[HostingRule, ...] = (
         cloud="ModelError, timed out, as soon as requests wait for each other, or on an instance "
         "that is slower than this machine.",
         fix="Send fewer rows a request, use batch transform or asynchronous inference.",
-        failing=served(f"import time\n\n{CAREFUL}time.sleep(2)\n"
+        failing=served(f"import time\n\n{CAREFUL}time.sleep(2.5)\n"
                        "return json.dumps(sum(numbers)), accept"),
         passing=ANSWERS,
         sources=("API_runtime_InvokeEndpoint.html: 60 seconds", "aws/sagemaker-python-sdk#241",
                  "aws/amazon-sagemaker-examples#799"),
         check=near_the_limit,
         skips=good,
-        options=("--run", "--request", "one.json", "--request-seconds", "3.5"),
+        options=("--run", "--request", "one.json", "--request-seconds", "4.5"),
     ),
 )  # fmt: skip

@@ -119,7 +119,7 @@ def _together(server: Server, plan: ServingPlan, seen: Hosting) -> Hosting:
     answers, pinged = _busy(server, asked)
     if pinged is not None and pinged > PING_TIMEOUT_SECONDS:  # once may be the machine's doing
         _, again = _busy(server, asked)
-        pinged = pinged if again is None else min(pinged, again)
+        pinged = None if again is None else min(pinged, again)
     seen = replace(seen, busy_ping_seconds=pinged)
     if not steady:
         return replace(seen, not_together="one request gets another answer each time")
