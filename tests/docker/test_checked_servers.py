@@ -11,7 +11,7 @@ import pytest
 
 from check.cases import IMAGES_DEFECTIVE, built
 from journeys.traveller import Traveller
-from requests_as_sdks_send import log_of, wait_for
+from requests_as_sdks_send import archive, log_of, wait_for
 from sagedock import Emulator
 from sagedock.backends.docker.engine import Engine
 from sagedock.check.hosting_rule import ImageHostingRule
@@ -133,6 +133,36 @@ def test_sd514_a_shell_script_without_exec_is_killed_as_process_1(
     finally:
         container.remove(force=True)
         engine.client.images.remove(tag, force=True)
+
+
+HEAVY = """\
+def model_fn(model_dir):
+    return bytes([1]) * (900 << 20)
+
+
+def transform_fn(model, data, content_type, accept):
+    return str(len(model)), "application/json"
+"""
+
+
+@pytest.mark.slow
+def test_sd515_workers_that_do_not_fit_are_killed_again_and_again(
+    traveller: Traveller, engine: Engine
+) -> None:
+    """With SAGEDOCK_FORK=0 each loads the model itself, as in the cloud; forked, they share it."""
+    if engine.facts.memory_bytes < 6 * 1024**3:
+        pytest.skip("the engine's machine is no larger than the instance, and limits nothing")
+    model = archive({"code/inference.py": HEAVY})
+    container = {
+        "Image": "sagedock/python",
+        "ModelDataUrl": traveller.put("heavy.tar.gz", model),
+        "Environment": {"SAGEMAKER_MODEL_SERVER_WORKERS": "6", "SAGEDOCK_FORK": "0"},
+    }
+    traveller.deploy("heavy", container, InstanceType="ml.c5.large")  # 4 GiB
+    group = "/aws/sagemaker/Endpoints/heavy"
+    wait_for(lambda: log_of(traveller.logs, group, "AllTraffic/"),
+             lambda log: any("ended by signal 9" in line for line in log), 120)  # fmt: skip
+    traveller.delete("heavy")
 
 
 def test_every_case_of_a_served_image_is_seen() -> None:

@@ -281,8 +281,8 @@ SEEN: dict[str, Callable[[World], None]] = {
     "SD517": requests_wait_until_their_time_is_over,
 }
 """What a rule's defect looks like in an emulator. Not here: SD512, which takes days there; SD515,
-since our workers share the memory of the one they are forked from, and processes have no limit; and
-advice. Of images: tests/docker/test_checked_servers.py."""
+which needs a container's limit: that, and what is found of images, is in
+tests/docker/test_checked_servers.py; and advice."""
 
 CASES = [case for case in DEFECTIVE if case.head("finds") in SEEN]
 
