@@ -102,12 +102,7 @@ class Contract:
         from sagedock.check.whole import checked
         from sagedock.settings import Settings
 
-        def frameworks() -> Path:
-            folder = Settings.read().frameworks
-            assert folder is not None
-            return folder
-
-        return checked(self.configuration.target, self._choice, frameworks, print)
+        return checked(self.configuration.target, self._choice, Settings.read, print)
 
 
 class Broken(Exception):

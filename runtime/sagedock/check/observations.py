@@ -12,6 +12,7 @@ from sagedock.check.findings import Level
 from sagedock.check.rule import Hit
 
 _FRAME = re.compile(r'\s*File "([^"]+)", line (\d+), in (\S+)')
+_ARGUMENTS = "SM_USER_ARGS="
 _LAST = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception|Exit|Interrupt|Warning))\b:? ?(.*)")
 
 
@@ -91,10 +92,31 @@ class Training:
     ignored_stop: bool = False
     resumed: Training | None = None
     """The same once more, with the checkpoints of the first run."""
+    remark: str = ""
+    """What the backend knows of the end beyond the exit code, as the FailureReason begins."""
+    in_container: bool = False
+    isolated: bool = False
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    """As in hyperparameters.json: sagemaker_… ones too."""
+    ignored_script: bool = False
+    """No toolkit of the image fetched the script that was submitted to it."""
 
     @property
     def went_well(self) -> bool:
         return self.code == 0
+
+    @property
+    def arguments(self) -> list[str] | None:
+        """What followed the script's name: as script mode's toolkits tell it in the log. None where
+        they do not."""
+        for line in self.lines:
+            if line.startswith(_ARGUMENTS):
+                try:
+                    told = json.loads(line.removeprefix(_ARGUMENTS))
+                except ValueError:
+                    return None
+                return told if isinstance(told, list) else None
+        return None
 
     @property
     def model(self) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from sagedock.check import (
     hosting_run_rules,
     hyperparameter_rules,
     image_rules,
+    isolation_rules,
     request_rules,
     run_rules,
     serving_rules,
@@ -37,6 +38,7 @@ RULES: tuple[Rule[Any], ...] = tuple(
             *image_rules.RULES,
             *training_run_rules.RULES,
             *hosting_run_rules.RULES,
+            *isolation_rules.RULES,
         ),
         key=lambda rule: rule.id,
     )

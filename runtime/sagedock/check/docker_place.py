@@ -1,0 +1,75 @@
+"""Runs of a check in containers: of the user's own engine, under the label of a throw-away folder,
+by which all of them are removed with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from sagedock.backends.base import Backend, Run, RunSpec, Tell
+from sagedock.backends.docker.backend import DockerBackend
+from sagedock.backends.docker.engine import Engine
+from sagedock.backends.docker.equipment import Policy
+from sagedock.backends.docker.runs import DockerRun
+from sagedock.check.machine import Machine
+from sagedock.check.place import Provisions
+from sagedock.errors import RunFailedToStart
+
+
+class _Containers(DockerBackend):
+    """The emulator's own, but that runs have what the target's requests give them."""
+
+    def __init__(self, engine: Engine, home: Path, policy: Policy, given: Provisions) -> None:
+        super().__init__(engine, home, policy=policy)
+        self._given = given
+
+    def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
+        """What takes minutes nobody asked for: an image that was never built is told of."""
+        instance_type = instance_type or self._given.hosting.instance_type
+        unbuilt = self.unbuilt(image, instance_type)
+        if unbuilt is not None:
+            tag, target = unbuilt
+            raise RunFailedToStart(
+                f"The Docker engine does not have {tag} yet, which the run takes place in. Build "
+                f"it once: sagedock images build {target} --backend docker"
+            )
+        super().prepare(image, tell, instance_type)
+
+    def start(self, spec: RunSpec) -> Run:
+        given = self._given.hosting if "serve" in spec.command else self._given.training
+        env = dict(spec.env)
+        if given.isolated:
+            # It reaches nothing anyway, and what fails then names AWS's own address.
+            env.pop("AWS_ENDPOINT_URL", None)
+        return super().start(
+            replace(
+                spec,
+                env=env,
+                instance_type=spec.instance_type or given.instance_type,
+                isolated=given.isolated,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Containers:
+    """Fulfils `place.Place`."""
+
+    engine: Engine
+    machine: Machine
+    given: Provisions
+    name: Literal["process", "docker"] = "docker"
+
+    @property
+    def _policy(self) -> Policy:
+        machine = self.machine
+        return Policy(machine.gpu, machine.gpu_sharing, machine.instance_size, machine.base_image)
+
+    def backend(self, home: Path) -> Backend:
+        return _Containers(self.engine, home, self._policy, self.given)
+
+    def written(self, run: Run, worth: Callable[[str], bool]) -> tuple[str, ...]:
+        assert isinstance(run, DockerRun)
+        return run.written(worth)
