@@ -27,7 +27,9 @@ from sagedock.check.training_run_rules import TrainingRule
 from sagedock.cli import main
 
 STATIC = [rule for rule in RULES if rule.kind in ("script", "request", "artifact")]
-DYNAMIC = [rule for rule in RULES if rule.kind in ("training", "hosting")]
+DYNAMIC = [
+    rule for rule in RULES if rule.kind in ("training", "hosting") and rule.language != "dockerfile"
+]
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 
 

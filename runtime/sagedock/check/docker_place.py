@@ -49,6 +49,7 @@ class _Containers(DockerBackend):
                 env=env,
                 instance_type=spec.instance_type or given.instance_type,
                 isolated=given.isolated,
+                labels={**spec.labels, "check": spec.image},
             )
         )
 
