@@ -8,18 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from sagedock.backends.base import Backend, Run, RunSpec, Tell
+from sagedock.backends.base import Backend, Mount, Run, RunSpec, Tell
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.equipment import Policy
 from sagedock.backends.docker.runs import DockerRun
 from sagedock.check.machine import Machine
 from sagedock.check.place import Provisions
+from sagedock.check.probe import SOURCE
 from sagedock.errors import RunFailedToStart
+
+_SUBMITTED = "SAGEMAKER_SUBMIT_DIRECTORY"
 
 
 class _Containers(DockerBackend):
-    """The emulator's own, but that runs have what the target's requests give them."""
+    """The emulator's own, but that runs have what the target's requests give them, and code that
+    lies here comes along."""
 
     def __init__(self, engine: Engine, home: Path, policy: Policy, given: Provisions) -> None:
         super().__init__(engine, home, policy=policy)
@@ -37,20 +41,29 @@ class _Containers(DockerBackend):
             )
         super().prepare(image, tell, instance_type)
 
+    def ahead(self, spec: RunSpec) -> None:
+        super().ahead(self._provided(spec))
+
     def start(self, spec: RunSpec) -> Run:
+        return super().start(self._provided(spec))
+
+    def _provided(self, spec: RunSpec) -> RunSpec:
         given = self._given.hosting if "serve" in spec.command else self._given.training
-        env = dict(spec.env)
+        env, mounts = dict(spec.env), spec.mounts
         if given.isolated:
             # It reaches nothing anyway, and what fails then names AWS's own address.
             env.pop("AWS_ENDPOINT_URL", None)
-        return super().start(
-            replace(
-                spec,
-                env=env,
-                instance_type=spec.instance_type or given.instance_type,
-                isolated=given.isolated,
-                labels={**spec.labels, "check": spec.image},
-            )
+        source = env.get(_SUBMITTED, "")
+        if source.startswith("file://"):
+            mounts = (*mounts, Mount(Path(source.removeprefix("file://")), SOURCE, True))
+            env[_SUBMITTED] = SOURCE
+        return replace(
+            spec,
+            env=env,
+            mounts=mounts,
+            instance_type=spec.instance_type or given.instance_type,
+            isolated=given.isolated,
+            labels={**spec.labels, "check": spec.image},
         )
 
 

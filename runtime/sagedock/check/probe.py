@@ -44,7 +44,7 @@ _NOT_CODE = shutil.ignore_patterns(
     "__pycache__", ".*", "*.egg-info", "venv", "node_modules", "*.tar.gz"
 )
 _NO_FOLDER = Path("/nonexistent")
-_SOURCE = "/sagedock-check/code"
+SOURCE = "/sagedock-check/code"
 """Where a container finds the script that is submitted to it: not in /opt/ml/code, where it only
 comes by a toolkit that fetches it."""
 
@@ -155,7 +155,7 @@ class Probe:
         code, in_containers = root / "source" / "code", self.place.name == "docker"
         if plan.script is not None:
             copied_code(plan.script, code)
-        job = plan.job(_SOURCE if in_containers else f"file://{code}")
+        job = plan.job(SOURCE if in_containers else f"file://{code}")
         interface = "eth0" if in_containers else "lo"
         workdirs = [training_workdir(root / host, job, host, interface) for host in job.hosts]
         for workdir in workdirs:
@@ -163,13 +163,21 @@ class Probe:
                 copy_data(source, workdir.data / name)
             if checkpoints is not None:
                 shutil.copytree(checkpoints, workdir.checkpoints, dirs_exist_ok=True)
-        mounts = (Mount(code, _SOURCE, True),) if in_containers and code.is_dir() else ()
+        mounts = (Mount(code, SOURCE, True),) if in_containers and code.is_dir() else ()
         before = [_files(workdir.root) for workdir in workdirs]
+        specs = [
+            _spec(plan, job, host, workdir, mounts)
+            for host, workdir in zip(job.hosts, workdirs, strict=True)
+        ]
         started = time.monotonic()
         runs: list[Run] = []
         try:
-            for host, workdir in zip(job.hosts, workdirs, strict=True):
-                runs.append(self._start(plan, job, host, workdir, mounts))
+            if len(specs) > 1:
+                # Or the first has ended before the last has found it by its name.
+                for spec in specs:
+                    self.backend.ahead(spec)
+            for spec in specs:
+                runs.append(self.backend.start(spec))
             watched = Watched(runs)
             watched.wait(plan.seconds, plan.grace_seconds)
             lines = tuple(watched.lines)
@@ -178,6 +186,8 @@ class Probe:
         except SagedockError as error:
             raise CheckError(str(error)) from error
         finally:
+            for spec in specs:
+                self.backend.abandon(spec.name)
             for run in runs:
                 run.close()
         failure = next((text for text in map(_failure, workdirs) if text), "")
@@ -210,30 +220,25 @@ class Probe:
         )
         return seen, workdirs
 
-    def _start(
-        self,
-        plan: TrainingPlan,
-        job: TrainingJob,
-        host: str,
-        workdir: Workdir,
-        mounts: tuple[Mount, ...],
-    ) -> Run:
-        spec = RunSpec(
-            name=f"check-{host}-{secrets.token_hex(3)}",
-            image=plan.image,
-            command=("train",),
-            workdir=workdir.root,
-            mounts=(Mount(workdir.ml, "/opt/ml"), *mounts),
-            env={
-                **NOWHERE,
-                "TRAINING_JOB_NAME": job.name,
-                "TRAINING_JOB_ARN": job.arn,
-                **plan.environment,
-            },
-            hostname=host,
-            hosts=job.hosts,
-        )
-        return self.backend.start(spec)
+
+def _spec(
+    plan: TrainingPlan, job: TrainingJob, host: str, workdir: Workdir, mounts: tuple[Mount, ...]
+) -> RunSpec:
+    return RunSpec(
+        name=f"check-{host}-{secrets.token_hex(3)}",
+        image=plan.image,
+        command=("train",),
+        workdir=workdir.root,
+        mounts=(Mount(workdir.ml, "/opt/ml"), *mounts),
+        env={
+            **NOWHERE,
+            "TRAINING_JOB_NAME": job.name,
+            "TRAINING_JOB_ARN": job.arn,
+            **plan.environment,
+        },
+        hostname=host,
+        hosts=job.hosts,
+    )
 
 
 def code_of(script: Script) -> Code:
