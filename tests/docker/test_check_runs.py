@@ -4,6 +4,7 @@ container shows."""
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,40 @@ def test_a_script_runs_in_the_image_that_is_named(script: Path, tag: str) -> Non
     assert found["target"]["trained"]["arguments"] == ["--epochs", "3"]
     looked = {one["rule"] for one in found["checked"] if not one["skipped"]}
     assert {"SD401", "SD409", "SD503"} <= looked
+
+
+def test_the_second_check_installs_nothing(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGEDOCK_FRAMEWORKS", str(tmp_path / "frameworks"))
+    source = tmp_path / "source"
+    source.mkdir()
+    wheel(source, "tiny_package")
+    (source / "requirements.txt").write_text("./tiny_package-1.0-py3-none-any.whl\n")
+    text = SCRIPT.format(body="import tiny_package")
+    (source / "train.py").write_text(text, encoding="utf-8")
+
+    assert report(str(source), "--run", "--backend", "docker")["findings"] == []
+    (layer,) = (tmp_path / "frameworks" / "layers").glob("*/*/")
+    built_as = layer.stat().st_ino
+    assert report(str(source), "--run", "--backend", "docker")["findings"] == []
+
+    assert layer.stat().st_ino == built_as
+    own = SCRIPT.format(body="import tiny_package; assert 'SAGEDOCK_LAYERS' not in os.environ")
+    (source / "train.py").write_text(own, encoding="utf-8")
+    alone = ("--run", "--backend", "docker", "--network-isolation")
+    assert report(str(source), *alone)["findings"] == []
+
+
+def wheel(folder: Path, name: str) -> None:
+    """With one module, made by hand."""
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", "")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        told = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        file.writestr(f"{info}/WHEEL", told)
+        file.writestr(f"{info}/RECORD", "")
 
 
 def test_an_image_that_was_never_built_is_named_with_its_command(

@@ -43,6 +43,7 @@ NOWHERE = {
 _NOT_CODE = shutil.ignore_patterns(
     "__pycache__", ".*", "*.egg-info", "venv", "node_modules", "*.tar.gz"
 )
+_BUFFERING = "PYTHONUNBUFFERED"
 _NO_FOLDER = Path("/nonexistent")
 SOURCE = "/sagedock-check/code"
 """Where a container finds the script that is submitted to it: not in /opt/ml/code, where it only
@@ -68,6 +69,10 @@ class TrainingPlan:
     resumes: bool = False
     isolated: bool = False
     is_foreign: bool = False
+
+    @property
+    def is_unbuffered(self) -> bool:
+        return _BUFFERING in self.environment
 
     @property
     def code(self) -> Code:
@@ -138,11 +143,16 @@ class Probe:
     # --- training -----------------------------------------------------------------------------
 
     def train(self, plan: TrainingPlan) -> tuple[Training, Path]:
-        """One run, and once more with its checkpoints where the plan asks for it; the second
-        value is the folder with the model of the first host. Raises CheckError."""
+        """One run, and once more with its checkpoints where the plan asks for it, or without a
+        buffer where all lines came together; the second value is the folder with the model of the
+        first host. Raises CheckError."""
         self.prepare(plan.image, plan.instance_type)
         root = self.new_folder("training")
         first, workdirs = self._run(plan, root, None)
+        if first.has_own_image and first.lines_came_together and not plan.is_unbuffered:
+            env = {**plan.environment, _BUFFERING: "1"}
+            again, _ = self._run(replace(plan, environment=env), self.new_folder("training"), None)
+            first = replace(first, unbuffered=again)
         checkpoints = workdirs[0].checkpoints
         if plan.resumes and first.went_well and any(checkpoints.rglob("*")):
             again, _ = self._run(plan, self.new_folder("training"), checkpoints)
@@ -180,8 +190,8 @@ class Probe:
                 runs.append(self.backend.start(spec))
             watched = Watched(runs)
             watched.wait(plan.seconds, plan.grace_seconds)
-            lines = tuple(watched.lines)
             seconds = time.monotonic() - started
+            lines = tuple(watched.lines)
             beside = [self.place.written(run, _is_of_the_script) for run in runs]
         except SagedockError as error:
             raise CheckError(str(error)) from error
@@ -214,6 +224,8 @@ class Probe:
             in_container=in_containers,
             isolated=plan.isolated,
             hyperparameters=dict(job.hyperparameters),
+            spread_seconds=watched.spread_seconds,
+            has_own_image=plan.script is None or plan.is_foreign,
             ignored_script=plan.is_foreign
             and plan.script is not None
             and not any((workdir.ml / "code" / plan.code.entry).exists() for workdir in workdirs),

@@ -152,6 +152,20 @@ def ignored_script(run: Training, target: Target) -> Hits:
         yield _at_entry(run, f"{told} hyperparameter sagemaker_submit_directory names")
 
 
+def late_lines(run: Training, target: Target) -> Hits:
+    """What is printed at one moment, because there is no more to print, is so in both runs."""
+    again = run.unbuffered
+    if again is None or again.spread_seconds < max(1.0, 5 * run.spread_seconds):
+        return
+    seen = f"all {len(run.lines)} lines came at once" if run.lines else "not a line was printed"
+    over = f"over {again.spread_seconds:.1f} s"
+    yield _at_entry(run, f"{seen} in {run.seconds:.0f} s; with PYTHONUNBUFFERED=1 they come {over}")
+
+
+def _needs_own_image(run: Training, target: Target) -> str:
+    return "" if run.has_own_image else "is about images of one's own: needs --image"
+
+
 def _at_entry(run: Training, told: str) -> Hit:
     return Hit(run.script.shown, 1, 1, told)
 
@@ -184,6 +198,13 @@ _ALGORITHM = (
     _BASE
     + 'RUN printf \'#!/usr/bin/env python3\\nopen("/opt/ml/model/net", "w").write("1")\\n\' \\\n'
     " > /usr/local/bin/train && chmod +x /usr/local/bin/train\n"
+)
+_SLOW_ALGORITHM = (
+    _BASE
+    + "RUN printf '#!/usr/bin/env python3\\nimport time\\nfor epoch in range(6):\\n' > /train \\\n"
+    " && printf '    print(epoch)\\n    time.sleep(1)\\n' >> /train \\\n"
+    ' && printf \'open("/opt/ml/model/net", "w").write("1")\\n\' >> /train \\\n'
+    " && install /train /usr/local/bin/train\n"
 )
 _PASSING = script("pass").replace("    pass\n", "")
 _METRICS = {
@@ -361,8 +382,24 @@ RULES: tuple[TrainingRule, ...] = (
                  "sagemaker-training-toolkit, README: what an image needs",
                  "sagemaker-training-toolkit entry_point.py: it is fetched to /opt/ml/code"),
         check=ignored_script,
-        skips=lambda run, target: "the training failed: see SD401" if run.code else "",
+        skips=lambda run, target: _needs_own_image(run, target)
+        or ("the training failed: see SD401" if run.code else ""),
         options=("train.py", "--image", "my-algo", "--run"),
         files={"train.py": _PASSING},
+    ),
+    ContainerRule(
+        id="SD410",
+        name="late-lines",
+        level="warning",
+        sentence="What a training prints is in its log soon.",
+        cloud="The log is empty until the job ends, and so are its metrics; of a job that is "
+        "killed the last lines are lost.",
+        fix="`ENV PYTHONUNBUFFERED=1` in the Dockerfile, or `print(…, flush=True)`.",
+        failing=_SLOW_ALGORITHM,
+        passing=_SLOW_ALGORITHM + "ENV PYTHONUNBUFFERED=1\n",
+        sources=("aws/amazon-sagemaker-examples#319",
+                 "docs.python.org, sys.stdout: block-buffered where it is no terminal"),
+        check=late_lines,
+        skips=_needs_own_image,
     ),
 )  # fmt: skip

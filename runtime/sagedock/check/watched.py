@@ -10,8 +10,9 @@ from sagedock.backends.base import Run
 from sagedock.errors import CheckError
 
 
-def _lines(run: Run) -> list[str]:
-    return [line.text for line in run.lines()]
+def _lines(run: Run) -> list[tuple[int, str]]:
+    """Each with the moment at which it was printed, in milliseconds."""
+    return [(line.timestamp_ms, line.text) for line in run.lines()]
 
 
 class Watched:
@@ -53,5 +54,11 @@ class Watched:
     @property
     def lines(self) -> Iterator[str]:
         for log in self._logs:
-            yield from log.result()
+            yield from (text for _, text in log.result())
         self._pool.shutdown()
+
+    @property
+    def spread_seconds(self) -> float:
+        """From a run's first line to its last; of several runs the longest."""
+        logs = [log.result() for log in self._logs]
+        return max((log[-1][0] - log[0][0] for log in logs if log), default=0) / 1000
