@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _ROLE = "arn:aws:iam::000000000000:role/SageMaker"
 _BUCKET = "sagedock-contract"
 _SECONDS = 900.0
+_SHARED = pytest.StashKey[Path]()
 _RUNS = "SD501"
 """The rule whose item fails where what was to be run could not be: every run has it."""
 
@@ -47,7 +50,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
                                   items: list[pytest.Item]) -> None:  # fmt: skip
     file = config.getoption("--sagedock-contract")
     if file:
-        contract = Contract(config.invocation_params.dir / file)
+        contract = Contract(config.invocation_params.dir / file, _shared_folder(config))
         items += [
             ContractItem.from_parent(
                 session,
@@ -60,12 +63,33 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         ]  # fmt: skip
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist's own way to tell its workers something: the folder by which one of them checks
+    for all."""
+    if node.config.getoption("--sagedock-contract"):
+        if _SHARED not in node.config.stash:
+            node.config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix="sagedock-contract-"))
+        node.workerinput["sagedock_contract"] = str(node.config.stash[_SHARED])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _SHARED in config.stash:
+        shutil.rmtree(config.stash[_SHARED], ignore_errors=True)
+
+
+def _shared_folder(config: pytest.Config) -> Path | None:
+    """None outside of xdist, and for a worker on another machine."""
+    told = getattr(config, "workerinput", {}).get("sagedock_contract")
+    return Path(told) if told and Path(told).is_dir() else None
+
+
 class Contract:
     """The target of a file, and what a check of it finds: checked once, when the first item
-    runs."""
+    runs; of several processes with a folder in common by one of them."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, folder: Path | None = None) -> None:
+        self.file, self.folder = file, folder
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -99,15 +123,15 @@ class Contract:
 
     @cached_property
     def report(self) -> Report:
+        from sagedock.check.shared import shared
+
+        return self._checked() if self.folder is None else shared(self.folder, self._checked)
+
+    def _checked(self) -> Report:
         from sagedock.check.whole import checked
         from sagedock.settings import Settings
 
-        def frameworks() -> Path:
-            folder = Settings.read().frameworks
-            assert folder is not None
-            return folder
-
-        return checked(self.configuration.target, self._choice, frameworks, print)
+        return checked(self.configuration.target, self._choice, Settings.read, print)
 
 
 class Broken(Exception):
@@ -301,8 +325,6 @@ def _client(dock: Emulator, service: str) -> Any:
 
 def _packed(script: Script, model: bytes | None = None) -> bytes:
     """The script's files as one archive; with a model, that with them below code/."""
-    import tempfile
-
     from sagedock.check.probe import copied_code
 
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,8 @@
 
 A case is a Python script, a folder with a train.py, or a text file with several files in it:
 `# run:` are the options of `sagedock check`, `== NAME` begins a file; `pack.sh` is run first. A
-Dockerfile is an image: its cases need an engine, and are run by tests/docker.
+Dockerfile is an image: its cases need an engine, and are run by tests/docker, as are those with
+`# runs: docker`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class Case:
     def trains_or_serves(self) -> bool:
         """Whether checking it runs user code."""
         return bool(self.head("runs"))
+
+    @property
+    def needs_engine(self) -> bool:
+        """Whether it runs in containers, `# runs: docker`; its Dockerfile, where it has one, is the
+        image `my-algo`."""
+        return self.head("runs") == "docker"
 
     def request(self, folder: Path) -> list[str]:
         """Options that ask a served image what `# asks:` says; none where it says nothing."""
@@ -101,5 +108,9 @@ DEFECTIVE = _cases("defective")
 CLEAN = _cases("clean")
 STATIC_DEFECTIVE = [c for c in DEFECTIVE if not c.trains_or_serves and not c.is_image]
 STATIC_CLEAN = [c for c in CLEAN if not c.trains_or_serves and not c.is_image]
+RUN_DEFECTIVE = [c for c in DEFECTIVE if c.trains_or_serves and not c.needs_engine]
+RUN_CLEAN = [c for c in CLEAN if c.trains_or_serves and not c.needs_engine]
+DOCKED_DEFECTIVE = [case for case in DEFECTIVE if case.needs_engine]
+DOCKED_CLEAN = [case for case in CLEAN if case.needs_engine]
 IMAGES_DEFECTIVE = [case for case in DEFECTIVE if case.is_image]
 IMAGES_CLEAN = [case for case in CLEAN if case.is_image]

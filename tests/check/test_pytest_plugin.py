@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,33 @@ def test_a_broken_rule_is_a_failed_item_with_the_finding(project: Path, framewor
     assert told.returncode == 1
     assert "error[SD133]" in told.stdout
     assert "1 failed" in told.stdout
+
+
+def test_workers_of_xdist_check_once(project: Path, frameworks: Path) -> None:
+    pytest.importorskip("xdist")
+    runs = project / "runs"
+    counts = f"with open({str(runs)!r}, 'a') as file:\n        file.write('x')\n    "
+    script = project / "src" / "train.py"
+    script.write_text(SCRIPT.replace("print(sorted", f"{counts}print(sorted"), encoding="utf-8")
+    words = ("--sagedock-contract", "sagedock.toml", "-k", "sagedock", "-vv")
+
+    told = run(project, frameworks, *words, "-n", "3", "-p", "xdist")
+
+    assert told.returncode == 0, told.stdout
+    assert runs.read_text(encoding="utf-8") == "x"
+    assert len(set(re.findall(r"\[gw\d\]", told.stdout))) > 1
+
+
+def test_what_cannot_be_checked_is_an_error_of_every_worker(
+    project: Path, frameworks: Path
+) -> None:
+    pytest.importorskip("xdist")
+    (project / "rows.json").unlink()
+    words = ("--sagedock-contract", "sagedock.toml", "-k", "sagedock", "-n", "2", "-p", "xdist")
+    told = run(project, frameworks, *words)
+    assert told.returncode == 1
+    assert "rows.json cannot be read" in told.stdout
+    assert " passed" not in told.stdout
 
 
 def test_what_cannot_be_run_fails_an_item(project: Path, frameworks: Path) -> None:

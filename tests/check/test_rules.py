@@ -28,7 +28,7 @@ from sagedock.cli import main
 
 STATIC = [rule for rule in RULES if rule.kind in ("script", "request", "artifact")]
 DYNAMIC = [
-    rule for rule in RULES if rule.kind in ("training", "hosting") and rule.language == "python"
+    rule for rule in RULES if rule.kind in ("training", "hosting") and rule.language != "dockerfile"
 ]
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 

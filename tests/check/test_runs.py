@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from check.cases import CLEAN, DEFECTIVE, Case
+from check.cases import DOCKED_CLEAN, RUN_CLEAN, RUN_DEFECTIVE, Case
 from requests_as_sdks_send import archive, training_request, wait_for
 from sagedock import Emulator
 from sagedock.cli import main
-
-RUN_DEFECTIVE = [case for case in DEFECTIVE if case.trains_or_serves]
-RUN_CLEAN = [case for case in CLEAN if case.trains_or_serves]
 
 
 def report(case: Case, folder: Path, frameworks: Path) -> dict[str, Any]:
@@ -114,6 +111,40 @@ def test_what_cannot_be_run_here_is_no_success_and_no_finding(
                 main, ["check", "train.py", "--run", "--format", form]
             )
             assert said in told.stdout
+
+
+def test_what_cannot_be_cut_off_here_is_said_and_run_all_the_same(
+    tmp_path: Path, frameworks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (case,) = (one for one in DOCKED_CLEAN if one.name == "gets_along_without_a_network")
+    words = [word for word in case.laid_out(tmp_path) if word not in ("--backend", "docker")]
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner(env={"SAGEDOCK_FRAMEWORKS": str(frameworks)})
+
+    told = run.invoke(main, ["check", *words, "--format", "json"])
+
+    assert told.exit_code == 2, told.output
+    report = json.loads(told.stdout)
+    assert report["findings"] == []
+    assert "SD801 needs --backend docker" in report["not_run"][0]
+    looked = {one["rule"]: one["skipped"] for one in report["checked"]}
+    assert looked["SD401"] == looked["SD503"] == ""
+    assert run.invoke(main, ["check", *words, "--ignore", "SD801"]).exit_code == 0
+
+
+def test_json_tells_what_the_script_was_given(
+    tmp_path: Path, frameworks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (case,) = (c for c in RUN_DEFECTIVE if c.name == "training_data_is_not_where_it_is_read")
+    monkeypatch.chdir(tmp_path)
+    words = case.laid_out(tmp_path)
+    told = CliRunner(env={"SAGEDOCK_FRAMEWORKS": str(frameworks)}).invoke(
+        main, ["check", *words, "--format", "json"]
+    )
+    given = json.loads(told.stdout)["target"]["trained"]
+    assert given["arguments"] == ["--epochs", "3"]
+    assert given["hyperparameters"]["epochs"] == "3"
+    assert given["hyperparameters"]["sagemaker_program"] == '"train.py"'
 
 
 def test_a_check_leaves_a_running_emulator_as_it_is(

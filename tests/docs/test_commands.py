@@ -37,6 +37,8 @@ LEFT_OUT = {
     "sagedock images save bundle.tar.gz mxnet python": "needs an engine; tests/docker does it",
     "sagedock images load bundle.tar.gz": "needs an engine; tests/docker does it",
     "docker build -t my-algo examples/byo-sklearn": "needs an engine; tests/docker does it",
+    "sagedock images build python --backend docker": "the same",
+    "sagedock check digits.py --request rows.json --backend docker --network-isolation": "the same",
     "sagedock check --image my-algo": "the same",
     "sagedock check --image my-algo --instance-type ml.c7g.xlarge": "the same",
     "sagedock check --image my-algo --channel train=train --request rows.csv": "the same",

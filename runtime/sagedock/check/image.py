@@ -1,4 +1,4 @@
-"""A container image: looked at, and with something to run it with, trained and served as well."""
+"""What a check does with a Docker engine: it looks at an image, and runs that or a script in it."""
 
 from __future__ import annotations
 
@@ -10,36 +10,56 @@ from pathlib import Path
 
 from sagedock import archives
 from sagedock.backends.base import Tell
-from sagedock.backends.docker.backend import DockerBackend
-from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.image_contents import ImageContents
 from sagedock.backends.docker.image_reader import connect, contents_of
 from sagedock.check.archive import Archive
 from sagedock.check.checker import Checker
+from sagedock.check.docker_place import Containers
 from sagedock.check.hosting_placement import environment_of
 from sagedock.check.hosting_probe import serve
 from sagedock.check.hosting_server import ServingPlan
+from sagedock.check.machine import Machine
+from sagedock.check.place import Provisions, provisions
 from sagedock.check.probe import Probe, TrainingPlan
 from sagedock.check.request import Request
 from sagedock.check.rule import Kind
-from sagedock.check.trial import metrics_of, tell_timing
+from sagedock.check.script import Script
+from sagedock.check.trial import (
+    Trial,
+    hyperparameters_for,
+    metrics_of,
+    tell_isolation,
+    tell_timing,
+    tell_training,
+    why_not,
+    why_not_served,
+)
 from sagedock.check.wanted import Wanted
 
 
-def check_image(
+def check_on_engine(
     checker: Checker,
     wanted: Wanted,
+    scripts: Sequence[Script],
     archive: Archive | None,
     requests: Sequence[Request],
+    machine: Callable[[], Machine],
     tell: Tell,
 ) -> None:
     """Raises CheckError where no engine answers, or it does not have the image."""
-    assert wanted.image is not None
     with closing(connect()) as engine:
-        image = contents_of(engine, wanted.image)
-        checker.image(image)
-        if wanted.runs:
-            ImageTrial(checker, wanted, engine, image, tell).run(archive, requests)
+        image = None
+        if wanted.image is not None:
+            image = contents_of(engine, wanted.image)
+            checker.image(image)
+        if not wanted.runs:
+            return
+        given = provisions(wanted, requests)
+        place = Containers(engine, machine(), given)
+        if scripts or (image is None and archive is not None):
+            Trial(checker, wanted, place, given, tell, image).run(scripts, archive, requests)
+        elif image is not None:
+            ImageTrial(checker, wanted, place, given, image, tell).run(archive, requests)
 
 
 @dataclass(frozen=True)
@@ -49,18 +69,19 @@ class ImageTrial:
 
     checker: Checker
     wanted: Wanted
-    engine: Engine
+    place: Containers
+    given: Provisions
     image: ImageContents
     tell: Tell
 
     def run(self, archive: Archive | None, requests: Sequence[Request]) -> None:
         """Train and serve the model; or, where there is an archive, serve that."""
-        why = self._why_not()
+        why = why_not(self.checker, self.image)
         if why:
             self._skip("training", why)
             self._skip("hosting", why)
             return
-        with Probe(lambda home: DockerBackend(self.engine, home), self.tell) as probe:
+        with Probe(self.place, self.tell) as probe:
             model = None
             if archive is not None:
                 self._skip("training", "there is a model already: --model")
@@ -75,15 +96,6 @@ class ImageTrial:
             else:
                 self._skip("training", "the image has no `train`, or nothing to train it with")
             self._serve(probe, model)
-
-    def _why_not(self) -> str:
-        if self.wanted.path is not None:
-            return "the script is run, in an image of sagedock's: leave PATH away to run this one"
-        if any(finding.level == "error" for finding in self.checker.report.findings):
-            return "the static rules found errors: mend these first"
-        if self.image.architecture not in ("", self.image.machine):
-            return f"this engine's machine is {self.image.machine}"
-        return ""
 
     @property
     def _trains(self) -> bool:
@@ -101,32 +113,26 @@ class ImageTrial:
             script=None,
             image=self.image.name,
             channels={n: folder for n, folder in wanted.channels.items() if folder is not None},
-            hyperparameters=self._hyperparameters(job),
+            hyperparameters=hyperparameters_for(wanted, job, is_framework=False),
             environment=wanted.environment,
             metrics={**metrics_of(job), **wanted.metrics},
-            instance_type=wanted.instance_type or "ml.m5.large",
+            instance_type=self.given.training.instance_type,
             hosts=wanted.instance_count,
             seconds=wanted.seconds,
             grace_seconds=wanted.grace,
             resumes=wanted.resume,
+            isolated=self.given.training.isolated,
         )
         training, model = probe.train(plan)
-        self.checker.look("training", training, self.image.name)
+        name = self.image.name
+        self.checker.look("training", training, name)
+        tell_training(self.checker, training)
+        tell_isolation(self.checker, self.given.training, self.place, training, name)
         return model if training.went_well else None
 
-    def _hyperparameters(self, job: Request | None) -> dict[str, str]:
-        """As plain text, and not as JSON: so the SDK's Estimator for any image sends them
-        (sagemaker-python-sdk, estimator.py: str of each value); only frameworks' have JSON."""
-        if self.wanted.hyperparameters is not None:
-            return {str(name): str(value) for name, value in self.wanted.hyperparameters.items()}
-        return dict(job.get("HyperParameters", default={}) if job else {})
-
     def _serve(self, probe: Probe, model: Path | None) -> None:
-        if self.image.starts_by_name and not self.image.has("serve"):
-            self._skip("hosting", "the image has no `serve`")
-            return
-        if not self.image.starts_by_name and not self.wanted.requests:
-            self._skip("hosting", "whether the ENTRYPOINT serves is not known: needs --request")
+        if why := why_not_served(self.image, self.wanted):
+            self._skip("hosting", why)
             return
         wanted = self.wanted
         plan = ServingPlan(
@@ -143,6 +149,7 @@ class ImageTrial:
         seen = serve(plan, probe)
         self.checker.look("hosting", seen, self.image.name)
         tell_timing(self.checker, seen)
+        tell_isolation(self.checker, self.given.hosting, self.place, seen, self.image.name)
 
     def _skip(self, kind: Kind, why: str) -> None:
         self.checker.skip(kind, self.image.name, why)

@@ -13,6 +13,8 @@ from sagedock.check.findings import Level
 from sagedock.check.rule import Hit
 
 _FRAME = re.compile(r'\s*File "([^"]+)", line (\d+), in (\S+)')
+_SOME_SECONDS, _TOGETHER = 3.0, 0.2
+_ARGUMENTS = "SM_USER_ARGS="
 _LAST = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception|Exit|Interrupt|Warning))\b:? ?(.*)")
 
 
@@ -99,10 +101,42 @@ class Training:
     ignored_stop: bool = False
     resumed: Training | None = None
     """The same once more, with the checkpoints of the first run."""
+    remark: str = ""
+    """What the backend knows of the end beyond the exit code, as the FailureReason begins."""
+    in_container: bool = False
+    isolated: bool = False
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    """As in hyperparameters.json: sagemaker_… ones too."""
+    has_own_image: bool = False
+    """It ran in an image that was named, and not in the one of ours for the script."""
+    ignored_script: bool = False
+    """No toolkit of the image fetched the script that was submitted to it."""
+    spread_seconds: float = 0.0
+    """From the first line to the last, by the clock of whoever took them down."""
+    unbuffered: Training | None = None
+    """The same once more, with PYTHONUNBUFFERED; None where lines came along."""
 
     @property
     def went_well(self) -> bool:
         return self.code == 0
+
+    @property
+    def lines_came_together(self) -> bool:
+        """Of a run of some seconds: all lines in a small part of it, or none."""
+        return self.seconds > _SOME_SECONDS and self.spread_seconds < _TOGETHER * self.seconds
+
+    @property
+    def arguments(self) -> list[str] | None:
+        """What followed the script's name: as script mode's toolkits tell it in the log. None where
+        they do not."""
+        for line in self.lines:
+            if line.startswith(_ARGUMENTS):
+                try:
+                    told = json.loads(line.removeprefix(_ARGUMENTS))
+                except ValueError:
+                    return None
+                return told if isinstance(told, list) else None
+        return None
 
     @property
     def model(self) -> Mapping[str, int]:

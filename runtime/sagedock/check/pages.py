@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sagedock.check.hosting_rule import HostingRule
+from sagedock.check.isolation_rules import IsolationRule
 from sagedock.check.request_rules import RequestRule
 from sagedock.check.rule import Rule
 from sagedock.check.rules import RULES
@@ -39,7 +40,7 @@ def _options(rule: Rule[Any]) -> str:
     """How the examples are checked, where it is not just by naming them."""
     target = rule.example
     given: list[str] = []
-    if isinstance(rule, (TrainingRule, HostingRule)):
+    if isinstance(rule, (TrainingRule, HostingRule, IsolationRule)):
         given += rule.options
     if target.framework_version:
         given += ["--framework-version", target.framework_version]
@@ -52,7 +53,7 @@ def _options(rule: Rule[Any]) -> str:
 
 def _files(rule: Rule[Any]) -> str:
     """The other files that the options name, where they are short."""
-    if not isinstance(rule, (TrainingRule, HostingRule)):
+    if not isinstance(rule, (TrainingRule, HostingRule, IsolationRule)):
         return ""
     told = ""
     for name, text in rule.files.items():

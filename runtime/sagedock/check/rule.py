@@ -12,9 +12,9 @@ from sagedock.check.module import Module
 from sagedock.check.script import Script
 from sagedock.check.target import Target
 
-Kind = Literal["script", "request", "artifact", "image", "training", "hosting"]
+Kind = Literal["script", "request", "artifact", "image", "training", "hosting", "isolation"]
 """What a rule looks at: a script, the body of a request, a model.tar.gz, a container image, a run
-that trained, a model server that was asked."""
+that trained, a model server that was asked, either of them without a network."""
 
 Subject = TypeVar("Subject")
 

@@ -15,6 +15,7 @@ from sagedock.check import (
     hosting_run_rules,
     hyperparameter_rules,
     image_rules,
+    isolation_rules,
     request_rules,
     run_rules,
     serving_rules,
@@ -41,6 +42,7 @@ RULES: tuple[Rule[Any], ...] = tuple(
             *hosting_run_rules.RULES,
             *hosting_load_rules.RULES,
             *hosting_advice_rules.RULES,
+            *isolation_rules.RULES,
         ),
         key=lambda rule: rule.id,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from sagedock.check import request_examples as examples
 from sagedock.check.observations import Training, last_error
@@ -24,7 +25,7 @@ class TrainingRule(Rule[Training]):
     files: Mapping[str, str] = field(default_factory=dict)
 
     kind = "training"
-    language = "python"
+    language: ClassVar[Literal["python", "dockerfile"]] = "python"
 
 
 def _went_well(run: Training, target: Target) -> str:
@@ -36,7 +37,8 @@ def _went_well(run: Training, target: Target) -> str:
 def fails(run: Training, target: Target) -> Hits:
     if run.code:
         error = last_error(run.lines) or last_error(run.failure.splitlines())
-        told = f"the training ends with exit code {run.code}: {error}".removesuffix(": ")
+        why = run.remark or error
+        told = f"the training ends with exit code {run.code}: {why}".removesuffix(": ")
         yield run.script.hit([*run.failure.splitlines(), *run.lines], told)
 
 
@@ -44,9 +46,10 @@ def not_to_be_judged(run: Training) -> str:
     """Why a failure says nothing of the cloud: the script wants what only a container has, or an
     AWS that answers; "" where it does."""
     told = "\n".join((*run.lines[-60:], run.failure))
-    if run.code and re.search(r"['\"]/opt/ml\b", told):
-        return "the script spells /opt/ml, which only a container has"
-    if run.code and re.search(r"127\.0\.0\.1:9\b|EndpointConnectionError", told):
+    if run.code and not run.in_container and re.search(r"['\"]/opt/ml\b", told):
+        return "the script spells /opt/ml, which only a container has: --backend docker"
+    calls = run.code and not run.isolated
+    if calls and re.search(r"127\.0\.0\.1:9\b|EndpointConnectionError", told):
         return "the script calls AWS, and a check calls nobody"
     return ""
 
@@ -143,6 +146,26 @@ def _needs_resume(run: Training, target: Target) -> str:
     return ""
 
 
+def ignored_script(run: Training, target: Target) -> Hits:
+    if run.ignored_script:
+        told = "the image trained without the script: nothing in it fetched what the"
+        yield _at_entry(run, f"{told} hyperparameter sagemaker_submit_directory names")
+
+
+def late_lines(run: Training, target: Target) -> Hits:
+    """What is printed at one moment, because there is no more to print, is so in both runs."""
+    again = run.unbuffered
+    if again is None or again.spread_seconds < max(1.0, 5 * run.spread_seconds):
+        return
+    seen = f"all {len(run.lines)} lines came at once" if run.lines else "not a line was printed"
+    over = f"over {again.spread_seconds:.1f} s"
+    yield _at_entry(run, f"{seen} in {run.seconds:.0f} s; with PYTHONUNBUFFERED=1 they come {over}")
+
+
+def _needs_own_image(run: Training, target: Target) -> str:
+    return "" if run.has_own_image else "is about images of one's own: needs --image"
+
+
 def _at_entry(run: Training, told: str) -> Hit:
     return Hit(run.script.shown, 1, 1, told)
 
@@ -161,6 +184,28 @@ def script(body: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class ContainerRule(TrainingRule):
+    """One that holds for images of one's own: its examples are Dockerfiles."""
+
+    options: tuple[str, ...] = ("--image", "my-algo", "--run")
+
+    language = "dockerfile"
+
+
+_BASE = "FROM python:3.11-slim-bookworm\n"
+_ALGORITHM = (
+    _BASE
+    + 'RUN printf \'#!/usr/bin/env python3\\nopen("/opt/ml/model/net", "w").write("1")\\n\' \\\n'
+    " > /usr/local/bin/train && chmod +x /usr/local/bin/train\n"
+)
+_SLOW_ALGORITHM = (
+    _BASE
+    + "RUN printf '#!/usr/bin/env python3\\nimport time\\nfor epoch in range(6):\\n' > /train \\\n"
+    " && printf '    print(epoch)\\n    time.sleep(1)\\n' >> /train \\\n"
+    ' && printf \'open("/opt/ml/model/net", "w").write("1")\\n\' >> /train \\\n'
+    " && install /train /usr/local/bin/train\n"
+)
 _PASSING = script("pass").replace("    pass\n", "")
 _METRICS = {
     "TrainingImage": examples.IMAGE,
@@ -321,5 +366,40 @@ RULES: tuple[TrainingRule, ...] = (
         check=no_resume,
         skips=_needs_resume,
         options=("--run", "--resume"),
+    ),
+    ContainerRule(
+        id="SD409",
+        name="script-for-no-toolkit",
+        level="error",
+        sentence="A script that is submitted to an image needs a toolkit there that fetches it.",
+        cloud="The image's own program is run, and the job may well be Completed: with a model "
+        "that the script has nothing to do with.",
+        fix="Install AWS's toolkit in the image (`RUN pip install sagemaker-training`), or COPY "
+        "the script into it, and leave entry_point away.",
+        failing=_ALGORITHM,
+        passing="FROM sagedock/python:3.11-cpu\n",
+        sources=("aws/sagemaker-training-toolkit#65: entry_point is no ContainerEntrypoint",
+                 "sagemaker-training-toolkit, README: what an image needs",
+                 "sagemaker-training-toolkit entry_point.py: it is fetched to /opt/ml/code"),
+        check=ignored_script,
+        skips=lambda run, target: _needs_own_image(run, target)
+        or ("the training failed: see SD401" if run.code else ""),
+        options=("train.py", "--image", "my-algo", "--run"),
+        files={"train.py": _PASSING},
+    ),
+    ContainerRule(
+        id="SD410",
+        name="late-lines",
+        level="warning",
+        sentence="What a training prints is in its log soon.",
+        cloud="The log is empty until the job ends, and so are its metrics; of a job that is "
+        "killed the last lines are lost.",
+        fix="`ENV PYTHONUNBUFFERED=1` in the Dockerfile, or `print(…, flush=True)`.",
+        failing=_SLOW_ALGORITHM,
+        passing=_SLOW_ALGORITHM + "ENV PYTHONUNBUFFERED=1\n",
+        sources=("aws/amazon-sagemaker-examples#319",
+                 "docs.python.org, sys.stdout: block-buffered where it is no terminal"),
+        check=late_lines,
+        skips=_needs_own_image,
     ),
 )  # fmt: skip

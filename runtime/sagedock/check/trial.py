@@ -10,14 +10,17 @@ from pathlib import Path
 
 from sagedock import archives
 from sagedock.backends.base import Tell
-from sagedock.backends.process import ProcessBackend
+from sagedock.backends.docker.image_contents import ImageContents
+from sagedock.check import isolation_rules
 from sagedock.check.archive import CODE, Archive
 from sagedock.check.checker import Checker
 from sagedock.check.hosting_placement import environment_of, instance_type_of
 from sagedock.check.hosting_probe import serve
 from sagedock.check.hosting_server import ServingPlan
+from sagedock.check.isolation_rules import Isolated
 from sagedock.check.module import Module
-from sagedock.check.observations import Code, Hosting
+from sagedock.check.observations import Code, Hosting, Training
+from sagedock.check.place import Place, Provision, Provisions
 from sagedock.check.probe import Probe, TrainingPlan, code_of, copied_code
 from sagedock.check.request import Request
 from sagedock.check.script import SERVING_MODULE, Script
@@ -45,38 +48,36 @@ def model_fn(*arguments):
 
 @dataclass(frozen=True)
 class Trial:
-    """Runs what is wanted. `frameworks` is the folder of framework environments; `tell` gets a
-    line where one has to be built first."""
+    """Runs what is wanted at `place`; `tell` gets a line where something has to be built first.
+    `image` is the one that was named, which the script then runs in."""
 
     checker: Checker
     wanted: Wanted
-    frameworks: Path
+    place: Place
+    given: Provisions
     tell: Tell
+    image: ImageContents | None = None
 
     def run(
         self, scripts: Sequence[Script], archive: Archive | None, requests: Sequence[Request]
     ) -> None:
         """Train each script and serve its model; or, where there is an archive, serve that."""
-        if self._blocked():
-            why = "the static rules found errors: mend these first"
+        if why := why_not(self.checker, self.image):
             self.checker.skip("training", str(self.wanted.path or self.wanted.model), why)
             self.checker.skip("hosting", str(self.wanted.path or self.wanted.model), why)
             return
-        with Probe(lambda home: ProcessBackend(home, self.frameworks), self.tell) as probe:
+        with Probe(self.place, self.tell) as probe:
             if archive is not None:
                 self._serve_archive(probe, archive, scripts[0] if scripts else None)
                 return
             for script in scripts:
                 self._train_and_serve(probe, script, requests)
 
-    def _blocked(self) -> bool:
-        return any(f.level == "error" for f in self.checker.report.findings)
-
     # --- training -----------------------------------------------------------------------------
 
     def _train_and_serve(self, probe: Probe, script: Script, requests: Sequence[Request]) -> None:
         wanted, name = self.wanted, script.entry.file
-        image, why = image_for(script.modules, self.checker.target, script.requirements)
+        image, why = self._training_image(script)
         if image is None:
             self.checker.skip("training", name, why, wanted=True)
             self.checker.skip("hosting", name, why)
@@ -86,14 +87,16 @@ class Trial:
             script=script,
             image=image,
             channels={n: folder for n, folder in wanted.channels.items() if folder is not None},
-            hyperparameters=_hyperparameters(wanted, job),
+            hyperparameters=hyperparameters_for(wanted, job, is_framework=self.image is None),
             environment=wanted.environment,
             metrics={**metrics_of(job), **wanted.metrics},
-            instance_type=wanted.instance_type or "ml.m5.large",
+            instance_type=self.given.training.instance_type,
             hosts=wanted.instance_count,
             seconds=wanted.seconds,
             grace_seconds=wanted.grace,
             resumes=wanted.resume,
+            isolated=self.given.training.isolated,
+            is_foreign=self.image is not None,
         )
         training, model = probe.train(plan)
         if why := not_to_be_judged(training):
@@ -101,7 +104,11 @@ class Trial:
             self.checker.skip("hosting", name, why)
             return
         self.checker.look("training", training, name)
-        if training.code or not (training.went_well or training.model):
+        tell_training(self.checker, training)
+        tell_isolation(self.checker, self.given.training, self.place, training, name)
+        if training.ignored_script:
+            self.checker.skip("hosting", name, "the image does not know of the script: see SD409")
+        elif training.code or not (training.went_well or training.model):
             why = "the training failed" if training.code else "it was stopped and saved nothing"
             asked = bool(wanted.requests) and not training.code
             self.checker.skip("hosting", name, why, wanted=asked)
@@ -109,6 +116,14 @@ class Trial:
             self.checker.skip("hosting", name, "the script has no function that serves")
         else:
             self._serve_script(probe, script, image, model)
+
+    def _training_image(self, script: Script) -> tuple[str | None, str]:
+        """The image for the script, or why there is none."""
+        if self.image is None:
+            return image_for(script.modules, self.checker.target, script.requirements)
+        if self.image.starts_by_name and not self.image.has("train"):
+            return None, "the image has no `train`"
+        return self.image.name, ""
 
     def _serve_script(self, probe: Probe, script: Script, image: str, model: Path) -> None:
         """As `estimator.deploy` would: the code goes into the archive from 1.4 on, before that it
@@ -128,6 +143,9 @@ class Trial:
             if in_model and not (place / CODE).exists():
                 copied_code(script, place / CODE)
 
+        if self.image is not None and in_model:
+            # As the SDK says it of an image of one's own; ours look there anyway.
+            environment["SAGEMAKER_SUBMIT_DIRECTORY"] = f"/opt/ml/model/{CODE}"
         self._serve(probe, code, image, stage, environment)
 
     # --- hosting ------------------------------------------------------------------------------
@@ -137,6 +155,8 @@ class Trial:
         has_code = any(name.startswith(f"{CODE}/") for name in archive.files)
         modules = [archive.code] if archive.code else list(script.modules if script else ())
         image, why = image_for(modules, self.checker.target, None)
+        if self.image is not None:
+            image = self.image.name
         if image is None:
             self.checker.skip("hosting", archive.file, why, wanted=True)
             return
@@ -171,6 +191,9 @@ class Trial:
         environment: Mapping[str, str],
     ) -> None:
         wanted = self.wanted
+        if why := why_not_served(self.image, wanted):
+            self.checker.skip("hosting", code.shown, why)
+            return
         plan = ServingPlan(
             script=code,
             image=image,
@@ -191,6 +214,48 @@ class Trial:
         seen = serve(plan, probe)
         self.checker.look("hosting", seen, code.shown)
         tell_timing(self.checker, seen)
+        tell_isolation(self.checker, self.given.hosting, self.place, seen, code.shown)
+
+
+def why_not(checker: Checker, image: ImageContents | None) -> str:
+    """Why nothing is run; "" where it is."""
+    if any(finding.level == "error" for finding in checker.report.findings):
+        return "the static rules found errors: mend these first"
+    if image is not None and image.architecture not in ("", image.machine):
+        return f"this engine's machine is {image.machine}"
+    return ""
+
+
+def why_not_served(image: ImageContents | None, wanted: Wanted) -> str:
+    """Why an image that was named serves nothing; "" where it does, and where none was named."""
+    if image is None:
+        return ""
+    if image.starts_by_name and not image.has("serve"):
+        return "the image has no `serve`"
+    if not image.starts_by_name and not wanted.requests:
+        return "whether the ENTRYPOINT serves is not known: needs --request"
+    return ""
+
+
+def tell_training(checker: Checker, seen: Training) -> None:
+    """Add to the report what the user's code was given."""
+    told = {"hyperparameters": dict(seen.hyperparameters), "arguments": seen.arguments}
+    checker.tell("trained", told)
+
+
+def tell_isolation(
+    checker: Checker, given: Provision, place: Place, seen: Training | Hosting, name: str
+) -> None:
+    """Judge a run that is to have no network; say why where it cannot be."""
+    if not given.isolated:
+        why = "needs --network-isolation, or a request with EnableNetworkIsolation"
+        checker.skip("isolation", name, why)
+    elif place.name == "process":
+        why = "a process cannot be cut off from the network: SD801 needs --backend docker"
+        asked = any(checker.choice.takes(rule) for rule in isolation_rules.RULES)
+        checker.skip("isolation", name, why, wanted=asked)
+    else:
+        checker.look("isolation", Isolated.of(seen), name)
 
 
 def tell_timing(checker: Checker, seen: Hosting) -> None:
@@ -236,10 +301,15 @@ def _serves(script: Script) -> bool:
     return any(SERVING_FUNCTIONS & set(module.functions) for module in script.served)
 
 
-def _hyperparameters(wanted: Wanted, job: Request | None) -> dict[str, str]:
-    """Each as JSON text, as the SDK sends it; those of a request as they stand there."""
+def hyperparameters_for(
+    wanted: Wanted, job: Request | None, *, is_framework: bool
+) -> dict[str, str]:
+    """Each as JSON text, as the SDK sends them to a framework's image; as plain text to any other
+    (sagemaker-python-sdk, estimator.py: str of each value). Those of a request as they stand
+    there."""
     if wanted.hyperparameters is not None:
-        return {str(name): json.dumps(value) for name, value in wanted.hyperparameters.items()}
+        text = json.dumps if is_framework else str
+        return {str(name): text(value) for name, value in wanted.hyperparameters.items()}
     given = job.get("HyperParameters", default={}) if job else {}
     return dict(given)
 

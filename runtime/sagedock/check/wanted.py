@@ -23,11 +23,14 @@ CONTENT_TYPES = {
 }
 """Content-Type of a request's file by its ending; application/octet-stream for others."""
 
+BACKENDS = ("process", "docker")
+
 
 @dataclass(frozen=True)
 class Wanted:
     """One target. A channel without a folder is only named; `requests` are files, with
-    `=CONTENT/TYPE` behind those whose ending does not tell."""
+    `=CONTENT/TYPE` behind those whose ending does not tell. `backend` is one of BACKENDS, None for
+    processes, or for containers where an image is named."""
 
     path: Path | None = None
     model: Path | None = None
@@ -50,6 +53,13 @@ class Wanted:
     grace: float = 20.0
     request_seconds: float = 60.0
     startup_seconds: float = 120.0
+    backend: str | None = None
+    network_isolation: bool = False
+
+    @property
+    def is_docked(self) -> bool:
+        """Whether runs take place in containers: those of an image do, others where asked for."""
+        return self.image is not None or self.backend == "docker"
 
     @property
     def is_empty(self) -> bool:
@@ -157,4 +167,6 @@ def _value(key: str, value: Any, file: Path) -> Any:
         return tuple(str(near(word)) if key == "requests" else word for word in value)
     if key in _PATHS:
         return near(str(value))
+    if key == "backend" and value not in BACKENDS:
+        raise CheckError(f"{file}: backend is one of {', '.join(BACKENDS)}, not {value!r}.")
     return value

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 
 from sagedock.check.archive import read_archive
 from sagedock.check.checker import Checker, Choice
 from sagedock.check.findings import Report
+from sagedock.check.machine import Machine
 from sagedock.check.request import read_requests
 from sagedock.check.rule import Kind
 from sagedock.check.script import Script
@@ -20,16 +20,18 @@ from sagedock.errors import CheckError
 def checked(
     wanted: Wanted,
     choice: Choice,
-    frameworks: Callable[[], Path],
+    machine: Callable[[], Machine],
     tell: Callable[[str], None],
 ) -> Report:
-    """Raises CheckError where nothing could be checked. `frameworks` names the folder of framework
-    environments, and is asked only when something runs; `tell` gets its progress."""
+    """Raises CheckError where nothing could be checked. `machine` is asked only when something
+    runs; `tell` gets its progress."""
     if wanted.is_empty:
         raise CheckError(
             "What is to be checked? Name a script or a source folder, --model, --image or "
             "--job, or declare it in sagedock.toml."
         )
+    if wanted.image is not None and wanted.runs and wanted.backend == "process":
+        raise CheckError("An image runs in containers alone: leave --backend process away.")
     target = Target(wanted.framework_version, wanted.instance_type, tuple(wanted.channels) or None)
     checker = Checker(target, choice)
     scripts: list[Script] = []
@@ -41,14 +43,17 @@ def checked(
         checker.archive(archive)
     if requests:
         checker.requests(requests)
-    if wanted.image is not None:
+    if wanted.image is not None or (wanted.runs and wanted.is_docked):
         # So does the engine's client.
-        image = importlib.import_module("sagedock.check.image")
-        image.check_image(checker, wanted, archive, requests, tell)
-    if wanted.runs and (scripts or (archive and wanted.image is None)):
+        engine = importlib.import_module("sagedock.check.image")
+        engine.check_on_engine(checker, wanted, scripts, archive, requests, machine, tell)
+    elif wanted.runs and (scripts or archive):
         # What runs user code takes a while to import, and most checks run none.
+        place = importlib.import_module("sagedock.check.place")
         trial = importlib.import_module("sagedock.check.trial")
-        trial.Trial(checker, wanted, frameworks(), tell).run(scripts, archive, requests)
+        given = place.provisions(wanted, requests)
+        here = place.Processes(machine())
+        trial.Trial(checker, wanted, here, given, tell).run(scripts, archive, requests)
     return checker.report
 
 
@@ -65,6 +70,8 @@ def kinds(wanted: Wanted) -> set[Kind]:
         found.add("request")
     if wanted.runs and (wanted.path or wanted.image) and wanted.model is None:
         found.add("training")
+    if wanted.runs and (wanted.path or wanted.image or wanted.model):
+        found.add("isolation")
     if wanted.runs and (wanted.path or wanted.image or wanted.model):
         found.add("hosting")
     return found

@@ -18,10 +18,11 @@ from sagedock.check.checker import Choice
 from sagedock.check.configuration import Configuration, configured, configured_in
 from sagedock.check.findings import Report
 from sagedock.check.junit import junit
+from sagedock.check.machine import Machine
 from sagedock.check.pages import page
 from sagedock.check.rules import RULES, named, rule
 from sagedock.check.sarif import sarif
-from sagedock.check.wanted import Wanted, channels_of, hyperparameters_of
+from sagedock.check.wanted import BACKENDS, Wanted, channels_of, hyperparameters_of
 from sagedock.check.whole import checked
 from sagedock.errors import SagedockError
 
@@ -86,6 +87,14 @@ _FILE = click.Path(path_type=Path)
     metavar="S",
     help="A request may take so long (60).",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="Where a run takes place: as processes of yours (default), or in containers.",
+)
+@click.option(
+    "--network-isolation", is_flag=True, help="Run without a network, as EnableNetworkIsolation."
+)
 @click.option("--config", type=_FILE, metavar="TOML", help="Instead of the nearest sagedock.toml.")
 @click.option("--select", multiple=True, metavar="IDS", help="Only these rules: SD101,SD12.")
 @click.option("--ignore", multiple=True, metavar="IDS", help="Not these rules.")
@@ -127,7 +136,7 @@ def command(
         )
         choice = _choice(project, select, ignore, warn)
         with _ended_by_sigterm():
-            report = checked(wanted, choice, _frameworks, _progress)
+            report = checked(wanted, choice, _settings, _progress)
     except SagedockError as error:
         click.echo(f"sagedock: {error}", err=True)
         sys.exit(2)
@@ -165,10 +174,9 @@ def _project(config: Path | None, given: Mapping[str, Any]) -> Configuration:
     return project
 
 
-def _frameworks() -> Path:
-    settings = importlib.import_module("sagedock.settings")
-    folder: Path = settings.Settings.read().frameworks
-    return folder
+def _settings() -> Machine:
+    settings: Machine = importlib.import_module("sagedock.settings").Settings.read()
+    return settings
 
 
 def _progress(line: str) -> None:

@@ -121,14 +121,19 @@ def _link(tar: tarfile.TarFile, name: str, target: str, kind: bytes = tarfile.SY
     tar.addfile(info)
 
 
-@pytest.fixture
-def layers(script: Job, tmp_path: Path) -> Path:
-    """Layers are built with the real uv, which finds packages in one folder only."""
-    uv = pytest.importorskip("uv").find_uv_bin()
+@pytest.fixture(params=["uv", "pip"])
+def layers(request: pytest.FixtureRequest, script: Job, tmp_path: Path) -> Path:
+    """Layers are built with the real uv or pip, which find packages in one folder only."""
     folder = tmp_path / "layers"
-    script.env.update(SAGEDOCK_LAYERS=str(folder), SAGEDOCK_UV=uv, UV_OFFLINE="1", UV_NO_INDEX="1")
-    script.env["UV_FIND_LINKS"] = str(tmp_path)
-    script.env["UV_CACHE_DIR"] = str(tmp_path / "cache")
+    script.env["SAGEDOCK_LAYERS"] = str(folder)
+    if request.param == "uv":
+        uv = pytest.importorskip("uv").find_uv_bin()
+        script.env.update(SAGEDOCK_UV=uv, UV_OFFLINE="1", UV_NO_INDEX="1")
+        script.env["UV_FIND_LINKS"] = str(tmp_path)
+        script.env["UV_CACHE_DIR"] = str(tmp_path / "cache")
+    else:
+        script.env.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path))
+        script.env["PIP_CONFIG_FILE"] = os.devnull
     _wheel(tmp_path, "tiny_package", "1.0")
     return folder
 

@@ -2,7 +2,8 @@
 
 In an image they are installed with pip into the image's own Python, as AWS's toolkit does. The
 process backend shares one framework environment between jobs, so there each list becomes a *layer*:
-a folder of its own, built once with uv (SAGEDOCK_UV) below SAGEDOCK_LAYERS and put on the path.
+a folder of its own, built once below SAGEDOCK_LAYERS, with uv (SAGEDOCK_UV) or pip, and put on the
+path.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 log = logging.getLogger(__name__)
+
+_CONTRADICTS = ("No solution found", "ResolutionImpossible", "conflicting dependencies")
+"""What uv, and pip, say of requirements that exclude each other."""
 
 
 def install(folder: str, name: str = "requirements.txt") -> str | None:
@@ -54,8 +58,7 @@ def put_on_path(environ: MutableMapping[str, str], *folders: str | None) -> None
 
 
 def _install(folder: str, wanted: Sequence[str], failure: type[CommandFailed]) -> str | None:
-    layers, uv = os.environ.get("SAGEDOCK_LAYERS"), os.environ.get("SAGEDOCK_UV")
-    if layers and uv:
+    if os.environ.get("SAGEDOCK_LAYERS"):
         return _layer(folder, wanted, failure)
     _run([sys.executable, "-m", "pip", "install", *wanted], folder, failure)
     return None
@@ -91,11 +94,10 @@ def _build(building: str, folder: str, wanted: Sequence[str], failure: type[Comm
     environment's versions hold (a second, newer NumPy would break MXNet), else all but those of the
     packages that requirements.txt names, else none.
     """
-    command = [
-        os.environ["SAGEDOCK_UV"],
-        *("pip", "install", "--python", sys.executable, "--target", building),
-        *wanted,
-    ]
+    uv, target = os.environ.get("SAGEDOCK_UV"), ("--target", building)
+    pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    python = ("--python", sys.executable) if uv else ()
+    command = [*pip, "install", *python, *target, *wanted]
     installed = dict(_installed())
     named = set(_named(os.path.join(folder, "requirements.txt")))
     others = {name: version for name, version in installed.items() if name not in named}
@@ -103,7 +105,7 @@ def _build(building: str, folder: str, wanted: Sequence[str], failure: type[Comm
         try:
             return _run_pinned(command, pins, folder, failure)
         except CommandFailed as error:
-            if "No solution found" not in error.said:
+            if not any(words in error.said for words in _CONTRADICTS):
                 raise
             log.info("Requirements: these contradict versions that are installed; trying others")
     return _run(command, folder, failure)

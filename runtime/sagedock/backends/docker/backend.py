@@ -122,6 +122,10 @@ class DockerBackend:
     def prepare(self, image: str, tell: Tell, instance_type: str = "") -> None:
         self._equipment.prepare(image, instance_type, tell)
 
+    def unbuilt(self, image: str, instance_type: str = "") -> tuple[str, str] | None:
+        """As `Equipment.unbuilt`: what `prepare` would build from nothing."""
+        return self._equipment.unbuilt(image, instance_type)
+
     def _image(self, spec: RunSpec) -> LocalImage:
         """Raises ImageNotFound and RunFailedToStart."""
         found = self._equipment.image(spec.image, spec.instance_type)

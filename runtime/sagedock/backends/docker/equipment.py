@@ -113,6 +113,21 @@ class Equipment:
         family = self._images.family(self._images.resolve(name).framework)
         return builds.is_current(self._engine, family, self.plan(name, instance_type).device)
 
+    def unbuilt(self, name: str, instance_type: str) -> tuple[str, str] | None:
+        """The tag of the image of ours that stands for that one and was never built, and what
+        `sagedock images build` calls it; None where nothing is missing. Raises ImageNotFound and
+        RunFailedToStart."""
+        self.check(name)
+        if self._named(name) is not None:
+            return None
+        reference = self._images.resolve(name)
+        family = self._images.family(reference.framework)
+        device = family.device(self.plan(name, instance_type).device)
+        tag = family.engine_tag(device)
+        if self._look_at(tag, reference) is not None:
+            return None
+        return tag, f"{family.name}-cuda" if device == "gpu" else family.name
+
     def _named(self, name: str) -> LocalImage | None:
         """The image of that very name, or of the name that the user's table gives it. Not one of
         ours: those go by device, and are kept up to date."""

@@ -24,8 +24,8 @@ GPUS: Final = "sagedock.gpus"
 """On a container: UUIDs of the GPUs that it was given, with commas."""
 
 CHECK: Final = "sagedock.check"
-"""On a container of `sagedock check --image`, the image's name: made to be looked into, and never
-started."""
+"""On a container of `sagedock check`, the image's name: made to be looked into and never started,
+or one of its runs."""
 
 FAMILY: Final = "sagedock.family"
 ARCHITECTURES: Final = "sagedock.gpu.architectures"

@@ -34,6 +34,12 @@ PREFIX = "docker;"
 _GIB = 1024**3
 _TERMINATED, _KILLED = 143, 137
 _END_SECONDS = 5.0
+_DELETED = 2
+"""Kind of a change in the answer to `GET /containers/ID/changes`."""
+
+_IS_FOLDER = 1 << 31
+"""In a mode as Go has it (fs.ModeDir)."""
+
 _MOST_REFUSALS = 5
 _SAME_MOMENT = 0.05
 _SILENT_SECONDS = 20.0
@@ -105,6 +111,31 @@ class DockerRun:
     @property
     def remark(self) -> str:
         return self._remark if self._ended.is_set() else ""
+
+    def written(self, worth: Callable[[str], bool]) -> tuple[str, ...]:
+        """Files that it made or changed in the container itself, outside of every mount, if their
+        path is `worth` a look; asked for before `close`."""
+        api = self._engine.client.api
+        try:
+            told = self._engine.patiently(lambda: api.diff(self.container)) or ()
+            there = sorted(
+                (str(change["Path"]) for change in told if change["Kind"] != _DELETED),
+                key=lambda path: path.split("/"),
+            )
+            # A folder comes right before what is in it; one that is empty only its mode tells.
+            return tuple(
+                path
+                for path, after in zip(there, [*there[1:], ""], strict=False)
+                if not after.startswith(f"{path}/") and worth(path) and self._is_file(path)
+            )
+        except (NotFound, APIError, *GONE) as error:
+            log.warning("What %s wrote is not known: %s", self.name, explanation(error))
+            return ()
+
+    def _is_file(self, path: str) -> bool:
+        chunks, told = self._engine.client.api.get_archive(self.container, path)
+        chunks.close()
+        return not int(told["mode"]) & _IS_FOLDER
 
     # --- lines ----------------------------------------------------------------------------------
 
