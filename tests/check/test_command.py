@@ -265,3 +265,21 @@ def test_what_serving_took_is_told_in_a_line_above_the_summary() -> None:
     assert told[1].startswith("No findings: ")
     more = {"files": ["train.py"], "measured": {**measured, "worker_memory_bytes": 3 * 2**20}}
     assert ", 3 MiB a worker." in text(Report((), (), more))
+
+
+def test_a_backend_that_there_is_not_ends_with_2(script: Path) -> None:
+    assert run(script, "--backend", "podman").exit_code == 2
+    told = run(script, "--image", "my-algo", "--run", "--backend", "process")
+    assert told.exit_code == 2
+    assert "leave --backend process away" in told.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with 3.11")
+def test_a_target_s_backend_is_one_of_two(script: Path) -> None:
+    config = script.parent / "sagedock.toml"
+    config.write_text('[check]\npath = "train.py"\nbackend = "podman"\n', encoding="utf-8")
+    told = run("--config", config)
+    assert told.exit_code == 2
+    assert "backend is one of process, docker, not 'podman'" in told.stderr
+    config.write_text('[check]\npath = "train.py"\nbackend = "docker"\n', encoding="utf-8")
+    assert run("--config", config).exit_code == 1  # nothing runs, and no engine is asked
