@@ -32,7 +32,8 @@ class Provisions:
 
 
 def provisions(wanted: Wanted, requests: Sequence[Request]) -> Provisions:
-    """Options come before requests; of several requests of one operation the first counts."""
+    """Of several requests of one operation the first counts. A training's type is that of the
+    option, if there is one; a server's that of its configuration (`hosting_placement`)."""
 
     def said(operation: str, *path: str | int) -> object:
         return next((r.get(*path) for r in requests if r.operation == operation), None)
@@ -44,7 +45,7 @@ def provisions(wanted: Wanted, requests: Sequence[Request]) -> Provisions:
     hosting_alone = alone or said("CreateModel", "EnableNetworkIsolation") is True
     return Provisions(
         Provision(wanted.instance_type or str(trained or ""), training_alone),
-        Provision(wanted.instance_type or str(served or ""), hosting_alone),
+        Provision(str(served or wanted.instance_type or ""), hosting_alone),
     )
 
 
