@@ -405,3 +405,20 @@ def test_servers_begin_before_their_model_is_staged_and_are_given_up_with_it(hou
     house.deploy("bad", config="bad")
     house.settled("Failed", name="bad")
     assert house.backend.begun[-1] in house.backend.abandoned
+
+
+def test_an_endpoint_that_is_said_to_be_in_service_can_be_invoked(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told so invokes it at once, and had been told that it was Creating."""
+    led: list[str] = []
+    save = house.endpoints.save
+
+    def saved(endpoint: Endpoint) -> Endpoint:
+        if endpoint.status == "InService":
+            led.append(house.route("dock").status)
+        return save(endpoint)
+
+    monkeypatch.setattr(house.endpoints, "save", saved)
+    serving(house)
+    assert led == ["InService"]

@@ -345,8 +345,9 @@ class EndpointKeeper:
             self._rooms.runs.remove(record.id)
         shutil.rmtree(self._rooms.folder / self.name, ignore_errors=True)
 
-    def _publish(self) -> None:
-        endpoint = self._endpoint()
+    def _publish(self, endpoint: Endpoint | None = None) -> None:
+        """Lead invocations to the endpoint as it is stored, or as it is about to be."""
+        endpoint = endpoint or self._endpoint()
         if endpoint.status == DELETING:
             return
         weights = {state.name: state.current_weight for state in endpoint.variants}
@@ -366,6 +367,9 @@ class EndpointKeeper:
             wanted = current if current.status == DELETING else how(current)
             if wanted is current:
                 return current
+            if wanted.status == IN_SERVICE:
+                # Who reads InService may invoke at once: the way there is open before it is said.
+                self._publish(wanted)
             try:
                 saved = self._rooms.endpoints.save(wanted)
             except Outdated:
