@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,8 +157,9 @@ def test_cleaning_leaves_what_others_have_on_the_engine(
     foreign = engine.client.containers.create(
         docker_stage.image, ["true"], labels={"sagedock.run": "not-of-a-home"}
     )
+    subnet = f"10.214.{os.getpid() // 16 % 256}.{os.getpid() % 16 * 16}/28"
     network = engine.client.networks.create(
-        "sagedock-test-foreign", labels={"sagedock.network": "x"}, ipam=pool("10.214.0.0/28")
+        f"sagedock-test-{os.getpid()}", labels={"sagedock.network": "x"}, ipam=pool(subnet)
     )
     neighbour = DockerStage(tmp_path / "neighbour", DockerBackend(engine, tmp_path / "neighbour"))
     neighbour.engine = engine
