@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from docs.pages import script
+from journeys.served import free_port
 from journeys.traveller import Traveller
 from sagedock.backends.docker.labels import HOME
 
@@ -41,13 +42,6 @@ def told(*words: str, **environment: str) -> str:
     )
     assert ended.returncode == 0, f"{shlex.join(words)}\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Project:

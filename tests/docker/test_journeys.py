@@ -46,7 +46,7 @@ def test_a_legacy_script_is_trained_deployed_asked_and_deleted(
     assert traveller.invoke("legacy", [1, 2]) == {"word": "tale", "got": [1, 2]}
     traveller.delete("legacy")
     mine = {"label": "sagedock.endpoint=legacy"}
-    wait_for(lambda: engine.client.containers.list(all=True, filters=mine), lambda x: not x, 60)
+    wait_for(lambda: engine.client.api.containers(all=True, filters=mine), lambda x: not x)
 
 
 def test_a_plain_script_needs_no_mxnet(traveller: Traveller) -> None:
@@ -81,7 +81,7 @@ def test_a_container_of_ones_own_is_trained_and_hosted(docked: Emulator) -> None
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert told.returncode == 0, told.stderr

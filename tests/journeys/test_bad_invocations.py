@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from journeys.processes import runs_below
+from journeys.processes import kill, runs_below
 from journeys.traveller import Traveller
 from requests_as_sdks_send import archive, wait_for
 from sagedock import Emulator
@@ -54,7 +52,6 @@ def test_an_endpoint_that_is_gone_is_not_found(traveller: Traveller) -> None:
     wait_for(
         lambda: traveller.refusal("gone", [1])["Error"],
         lambda error: error["Code"] == "ValidationError" and "not found" in error["Message"],
-        10,
     )
 
 
@@ -100,8 +97,7 @@ def test_a_model_server_that_is_killed_is_started_again(
 ) -> None:
     traveller.deploy("killed", traveller.legacy())
     before = runs_below(emulator.home.endpoints / "killed")
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
+    kill(before)
 
     def answers() -> object:
         try:
@@ -109,8 +105,8 @@ def test_a_model_server_that_is_killed_is_started_again(
         except Exception as error:
             return error
 
-    wait_for(answers, lambda answer: bool(answer == {"word": "kept", "got": 1}), 20)
+    wait_for(answers, lambda answer: bool(answer == {"word": "kept", "got": 1}))
     assert not before & runs_below(emulator.home.endpoints / "killed")
     assert traveller.settled("killed")["EndpointStatus"] == "InService"
     traveller.delete("killed")
-    wait_for(lambda: runs_below(emulator.home.endpoints / "killed"), lambda pids: not pids, 10)
+    wait_for(lambda: runs_below(emulator.home.endpoints / "killed"), lambda pids: not pids)

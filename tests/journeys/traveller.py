@@ -145,9 +145,7 @@ class Traveller:
     def endpoint_log(self, name: str, words: str) -> list[str]:
         """The endpoint's log, once a line has `words` in it."""
         group = f"/aws/sagemaker/Endpoints/{name}"
-        return list(
-            wait_for(lambda: log_of(self.logs, group), lambda log: words in "\n".join(log), 10)
-        )
+        return list(wait_for(lambda: log_of(self.logs, group), lambda log: words in "\n".join(log)))
 
     def delete(self, name: str) -> None:
         self.sagemaker.delete_endpoint(EndpointName=name)
