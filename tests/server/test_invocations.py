@@ -123,6 +123,18 @@ def test_an_endpoint_that_failed_is_refused_with_its_status(world: World, runtim
     assert "Endpoint late has the status Failed" in said["Error"]["Message"]
 
 
+@pytest.mark.parametrize("status", ["InService", "Updating", "SystemUpdating"])
+def test_while_its_server_is_started_again_an_endpoint_is_unavailable(
+    world: World, runtime: Any, status: str
+) -> None:
+    world.publish(name="late", status=status)
+
+    said = refusal(runtime, EndpointName="late")
+
+    assert (said["Error"]["Code"], status_of(said)) == ("ServiceUnavailable", 503)
+    assert "no model server of endpoint late is up" in said["Error"]["Message"]
+
+
 @pytest.mark.parametrize(
     ("more", "word"),
     [
