@@ -27,14 +27,15 @@ class Dock:
     def start(self) -> Traveller:
         return Traveller(self.served.start().client_kwargs)
 
-    def containers(self) -> set[str]:
-        """Ids of those whose workdir is below our home. Other tests have theirs on the engine."""
+    def containers(self) -> dict[str, str]:
+        """Id and name of those whose workdir is below our home. Other tests have theirs on the
+        engine."""
         boxes = self._engine.client.api.containers(all=True, filters={"label": "sagedock.workdir"})
         below = f"{self.served.home}/"
         ours = [box for box in boxes if box["Labels"]["sagedock.workdir"].startswith(below)]
         for box in ours:
             self._label = box["Labels"][HOME]
-        return {str(box["Id"]) for box in ours}
+        return {str(box["Id"]): str(box["Names"]) for box in ours}
 
     def networks(self) -> set[str]:
         """Names of those of the home whose containers were seen."""
@@ -95,7 +96,7 @@ def test_its_end_leaves_nothing_on_the_engine(dock: Dock, number: signal.Signals
     wait_for(dock.networks, lambda found: len(found) == 1)
 
     assert dock.served.tell(number) == 0
-    assert dock.containers() == set()
+    assert dock.containers() == {}
     assert dock.networks() == set()
     assert "Traceback" not in dock.served.text
 
