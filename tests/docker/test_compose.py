@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,21 @@ def test_nothing_of_root_is_left_when_the_emulator_runs(compose: Project) -> Non
     assert said["Uid"].split() == ["1000"] * 4
     assert said["CapEff"].strip() == said["CapPrm"].strip() == "0" * 16
     assert said["NoNewPrivs"].strip() == "1"
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.2, 0.4, 0.8])
+def test_a_stop_is_heard_as_soon_as_the_emulator_starts(compose: Project, seconds: float) -> None:
+    home = ("-e", "SAGEDOCK_HOME=/tmp/home")  # that of the project is in use
+    said = compose("run", "--detach", "-T", "--no-deps", *home, "sagedock")
+    box = said.split()[-1]
+    try:
+        time.sleep(seconds)
+        told("docker", "stop", "--time", "120", box)
+        code = told("docker", "inspect", "-f", "{{.State.ExitCode}}", box).strip()
+        # 143 while it starts, 0 from then on; 137 would be the engine's patience at its end.
+        assert code in ("143", "0"), told("docker", "logs", box)
+    finally:
+        told("docker", "rm", "-f", box)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["told", "found"])
