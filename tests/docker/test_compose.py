@@ -183,6 +183,17 @@ def test_a_script_is_trained_and_served_beside_the_emulator(traveller: Traveller
     traveller.delete("beside")
 
 
+def test_a_model_without_a_network_is_served_beside_the_emulator(traveller: Traveller) -> None:
+    container = traveller.self_contained(IMAGE, "alone")
+
+    endpoint = traveller.deploy("alone", container, isolated=True)
+
+    assert endpoint["EndpointStatus"] == "InService", endpoint.get("FailureReason")
+    big = "x" * 2**20
+    assert traveller.invoke("alone", {"a": big}) == {"word": "alone", "got": {"a": big}}
+    traveller.delete("alone")
+
+
 def test_a_shell_without_sagedock_is_led_here_by_the_emulator_s_own_lines(
     compose: Project, tmp_path: Path
 ) -> None:
