@@ -34,7 +34,7 @@ __all__ = ["Daemon", "daemon", "why_none"]
 
 PORT = 2375
 _NUMBERS = itertools.count(os.getpid() % 200 * 20)
-_SECONDS = 60
+_SECONDS = 180
 _GIVE = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -206,7 +206,7 @@ class Daemon:
     def _end_containers(self) -> None:
         """At once: on its way down the engine would ask them first, for ten seconds."""
         with contextlib.suppress(DockerException, requests.exceptions.RequestException):
-            for box in self.engine.client.containers.list(all=True):
+            for box in self.engine.client.containers.list(all=True, ignore_removed=True):
                 box.remove(force=True, v=True)
 
     def _end_what_is_left(self) -> None:

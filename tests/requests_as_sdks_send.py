@@ -17,6 +17,9 @@ SCRIPTS = Path(__file__).parent / "scripts"
 ROLE = "arn:aws:iam::000000000000:role/service-role/AmazonSageMaker-ExecutionRole-sagedock"
 LEGACY_IMAGE = "520713654638.dkr.ecr.us-east-1.amazonaws.com/sagemaker-mxnet:1.2.1-cpu-py3"
 ENDED = ("Completed", "Failed", "Stopped")
+PATIENCE = 180.0
+"""Seconds. What goes well never waits so long; what goes wrong on a busy machine of two processors
+is no failure before."""
 
 
 def archive(members: Mapping[str, bytes | str]) -> bytes:
@@ -90,7 +93,7 @@ def legacy_container(model_data: str, bucket: str, script: str, **env: str) -> d
     }
 
 
-def wait_for(ask: Callable[[], Any], done: Callable[[Any], bool], seconds: float = 60) -> Any:
+def wait_for(ask: Callable[[], Any], done: Callable[[Any], bool], seconds: float = PATIENCE) -> Any:
     """Ask until `done`; fails the test after `seconds` with the last answer."""
     end = time.monotonic() + seconds
     while True:
@@ -101,7 +104,7 @@ def wait_for(ask: Callable[[], Any], done: Callable[[Any], bool], seconds: float
         time.sleep(0.05)
 
 
-def ended_job(sagemaker: Any, name: str, seconds: float = 60) -> Any:
+def ended_job(sagemaker: Any, name: str, seconds: float = PATIENCE) -> Any:
     return wait_for(
         lambda: sagemaker.describe_training_job(TrainingJobName=name),
         lambda job: job["TrainingJobStatus"] in ENDED,
@@ -109,7 +112,7 @@ def ended_job(sagemaker: Any, name: str, seconds: float = 60) -> Any:
     )
 
 
-def settled_endpoint(sagemaker: Any, name: str, seconds: float = 60) -> Any:
+def settled_endpoint(sagemaker: Any, name: str, seconds: float = PATIENCE) -> Any:
     return wait_for(
         lambda: sagemaker.describe_endpoint(EndpointName=name),
         lambda endpoint: endpoint["EndpointStatus"] in ("InService", "Failed"),

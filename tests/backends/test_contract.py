@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backends.stages import Stage
+from requests_as_sdks_send import wait_for
 from sagedock.backends.base import Run
 from sagedock.errors import ImageNotFound
 
@@ -163,15 +163,15 @@ def test_a_server_is_reached_at_its_address(stage: Stage) -> None:
     run = stage.start(stage.play().serves(), ports=(8080,))
     host, port = run.address(8080)
     request = urllib.request.Request(f"http://{host}:{port}/invocations", data=b"ping?")
-    for _ in range(1000):
+
+    def ask() -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                body = answer.read()
-            break
-        except urllib.error.URLError:
-            time.sleep(0.01)
+                return bytes(answer.read())
+        except OSError as error:  # a refusal, or, where a port is published, a reset
+            return repr(error).encode()
 
-    assert body == b"ping?"
+    assert wait_for(ask, lambda body: bool(body == b"ping?")) == b"ping?"
 
 
 def test_a_restarted_emulator_finds_its_runs(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from docker.types import IPAMConfig, IPAMPool
 from backends.byo import containers_of
 from backends.stages import DockerStage
 from sagedock.backends.base import Run
+from sagedock.backends.docker import translation
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.equipment import Policy
@@ -96,6 +98,32 @@ def test_a_training_container_has_the_limits_of_the_service(docker_stage: Docker
     assert told["locked"] == [-1, -1]
 
 
+def test_the_engine_is_asked_for_these_limits_also_where_it_refuses_them(
+    docker_stage: DockerStage,
+) -> None:
+    backend, spec = docker_stage.backend, docker_stage.spec(docker_stage.play())
+    assert isinstance(backend, DockerBackend)
+    begun = backend._begin(spec, has_gate=False)
+    try:
+        told = docker_stage.engine.client.api.inspect_container(begun.container)["HostConfig"]
+    finally:
+        backend._undo(begun.container, begun.place.network, spec.name)
+    limits = {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in told["Ulimits"]}
+    assert limits == {"nofile": (65536, 65536), "memlock": (-1, -1)}
+
+
+def test_an_engine_that_refuses_to_raise_limits_runs_with_its_own(
+    docker_stage: DockerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translation, "_NOFILE", 2**40)  # no kernel gives so many
+    for number in ("1", "2"):
+        run = docker_stage.start(docker_stage.play().prints(number))
+        assert [line.text for line in run.lines()] == [number]
+    assert isinstance(docker_stage.backend, DockerBackend)
+    assert not docker_stage.backend._raises_limits
+    assert len(containers_of(docker_stage)) == 2, "the refused one is gone"
+
+
 def test_a_model_server_has_64_mib_of_shared_memory(docker_stage: DockerStage) -> None:
     assert seen(docker_stage, command=("serve",))["shm"] == 64 * 2**20
 
@@ -156,8 +184,9 @@ def test_cleaning_leaves_what_others_have_on_the_engine(
     foreign = engine.client.containers.create(
         docker_stage.image, ["true"], labels={"sagedock.run": "not-of-a-home"}
     )
+    subnet = f"10.214.{os.getpid() // 16 % 256}.{os.getpid() % 16 * 16}/28"
     network = engine.client.networks.create(
-        "sagedock-test-foreign", labels={"sagedock.network": "x"}, ipam=pool("10.214.0.0/28")
+        f"sagedock-test-{os.getpid()}", labels={"sagedock.network": "x"}, ipam=pool(subnet)
     )
     neighbour = DockerStage(tmp_path / "neighbour", DockerBackend(engine, tmp_path / "neighbour"))
     neighbour.engine = engine

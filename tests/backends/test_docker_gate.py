@@ -72,7 +72,6 @@ def waits(stage: DockerStage) -> None:
     wait_for(
         lambda: containers_of(stage),
         lambda boxes: bool(boxes and boxes[0]["State"] == "running"),
-        30,
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-import urllib.error
 import urllib.request
 
 import pytest
 
 from backends.stages import DockerStage
+from requests_as_sdks_send import wait_for
 from sagedock.backends.base import Run
 from sagedock.backends.docker import relay
 
@@ -18,13 +17,17 @@ pytestmark = pytest.mark.docker
 def ask(run: Run, body: bytes) -> bytes:
     host, port = run.address(8080)
     request = urllib.request.Request(f"http://{host}:{port}/invocations", data=body)
-    for _ in range(300):
+
+    def answered() -> bytes | None:
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return bytes(answer.read())
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError("the isolated server does not answer")
+        except OSError:
+            return None
+
+    said = wait_for(answered, lambda body: body is not None)
+    assert isinstance(said, bytes)
+    return said
 
 
 @pytest.mark.parametrize("way", ["inside", "carried"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -9,12 +10,14 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backends.stages import DockerStage
+from requests_as_sdks_send import wait_for
 from sagedock.backends.base import Run
 
 pytestmark = pytest.mark.docker
@@ -29,6 +32,7 @@ for number in range({COUNT}):
     if number % 50 == 0: time.sleep(0.02)
 print('the last', end='', flush=True)
 """
+AND_WAITS = "while not os.path.exists(ml + '/go'): time.sleep(0.02)"
 READER = """
 import json, sys
 from pathlib import Path
@@ -83,22 +87,31 @@ def test_a_reader_that_is_dropped_again_and_again_loses_and_doubles_nothing(
 def test_a_reader_killed_with_sigkill_loses_and_doubles_nothing(
     docker_stage: DockerStage, tmp_path: Path
 ) -> None:
-    run = docker_stage.start(docker_stage.play().does(TALK))
+    play = docker_stage.play().does(TALK).does(AND_WAITS)
+    run = docker_stage.start(play)
     journal = tmp_path / "journal"
+    journal.touch()
     command = [sys.executable, "-c", READER, str(tmp_path), run.id, str(journal)]
-    pauses, kills = random.Random(3), 0
-    while True:
+    pauses = random.Random(3)
+    for _ in range(6):
+        size = journal.stat().st_size
         reader = subprocess.Popen(command)
-        try:
-            assert reader.wait(timeout=pauses.uniform(0.6, 1.5)) == 0
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(reader.pid, signal.SIGKILL)
-            reader.wait()
-            kills += 1
+        # Once it has read something, or all: its start may take any time.
+        wait_for(functools.partial(has_more, journal, size), bool)
+        time.sleep(pauses.uniform(0, 0.3))
+        os.kill(reader.pid, signal.SIGKILL)
+        assert reader.wait() == -signal.SIGKILL, "the run goes on, and so does a reader"
         drop_what_was_half_written(journal)
-    assert kills > 0
+    play.goes_on()
+    assert subprocess.run(command).returncode == 0
     assert_whole([json.loads(line)[0] for line in journal.read_text().splitlines()])
+
+
+def has_more(journal: Path, size: int) -> bool:
+    """Than `size`; or all but the last line, which has no end before the run has."""
+    read = journal.read_text()
+    ends = (f'"out {COUNT - 1}"', f'"err {COUNT - 1}"')
+    return len(read) > size or all(end in read for end in ends)
 
 
 def drop_what_was_half_written(journal: Path) -> None:

@@ -165,10 +165,35 @@ def forget(run: Run) -> None:
     run._settle = lambda _: None
 
 
-def test_a_user_of_the_image_s_own_is_left_as_it_is(stage: DockerStage, mortal: Daemon) -> None:
+@pytest.fixture
+def own_user(stage: DockerStage) -> str:
+    """An image that names a user of its own."""
     box = stage.engine.client.containers.create(stage.image, ["true"])
     box.commit("sagedock-test/own-user", "1", changes=["USER 4321"])
     box.remove()
+    return "sagedock-test/own-user:1"
+
+
+def test_a_user_of_the_image_s_own_is_left_as_it_is(stage: DockerStage, own_user: str) -> None:
     spec = in_one_folder(stage, stage.play().does("print(os.getuid())"))
-    run = stage.backend.start(replace(spec, image="sagedock-test/own-user:1"))
+    run = stage.backend.start(replace(spec, image=own_user))
     assert lines(run) == ["4321"]
+    assert (run.wait(), run.remark) == (0, "")
+
+
+@pytest.mark.parametrize("how", ["open(ml + '/model/weights', 'w')", "os.system(f'>{ml}/x')"])
+def test_such_a_user_may_not_write_as_in_the_service_and_is_told_why(
+    stage: DockerStage, own_user: str, how: str
+) -> None:
+    spec = in_one_folder(stage, stage.play().does(how).exits(1))
+    run = stage.backend.start(replace(spec, image=own_user))
+    assert run.wait() == 1
+    assert "Permission denied" in "".join(lines(run))
+    assert "runs as user 4321" in run.remark
+    assert "SageMaker expects containers to run as root" in run.remark
+
+
+def test_another_failure_of_such_a_user_is_not_explained(stage: DockerStage, own_user: str) -> None:
+    play = stage.play().does("open('/etc/shadow')").exits(1)
+    run = stage.backend.start(replace(in_one_folder(stage, play), image=own_user))
+    assert (run.wait(), run.remark) == (1, "")

@@ -64,7 +64,7 @@ def answer(run: Run, body: bytes) -> bytes:
         except (urllib.error.URLError, OSError):
             return None
 
-    said = wait_for(ask, lambda found: found is not None, 30)
+    said = wait_for(ask, lambda found: found is not None)
     assert isinstance(said, bytes)
     return said
 
@@ -142,7 +142,7 @@ def inside(mortal: Daemon, tmp_path: Path, folder: str) -> dict[str, Any]:
     )
     try:
         box.start()
-        code = box.wait(timeout=120)["StatusCode"]
+        code = box.wait(timeout=600)["StatusCode"]
         assert code == 0, box.logs().decode()
         told: dict[str, Any] = json.loads(box.logs(stderr=False))
         return told

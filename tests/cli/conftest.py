@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from journeys.traveller import Traveller
+from requests_as_sdks_send import PATIENCE
 from sagedock import Emulator
 from sagedock.cli import main
 
@@ -45,7 +46,7 @@ def _as_process(words: tuple[str, ...], environment: Mapping[str, str], stdin: s
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

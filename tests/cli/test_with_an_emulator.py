@@ -19,7 +19,7 @@ from PIL import Image
 
 from cli.conftest import Sagedock
 from journeys.traveller import Traveller
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock import Emulator
 
 # --- env --------------------------------------------------------------------------------------
@@ -170,9 +170,9 @@ def test_run_hands_a_sigterm_to_its_command(emulator: Emulator, tmp_path: Path) 
     home = {**os.environ, "SAGEDOCK_HOME": str(emulator.settings.home)}
     call = [sys.executable, "-m", "sagedock", "run", "--", "sh", "-c", script]
     with subprocess.Popen(call, env=home) as process:
-        wait_for(ready.exists, bool, 20)
+        wait_for(ready.exists, bool)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 9
+        assert process.wait(PATIENCE) == 9
 
 
 # --- jobs, endpoints, logs --------------------------------------------------------------------

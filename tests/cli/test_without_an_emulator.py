@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.conftest import Sagedock
+from requests_as_sdks_send import PATIENCE
 from sagedock import __version__
 from sagedock.cli import COMMANDS, main
 from sagedock.home import Home
@@ -51,7 +52,7 @@ def test_a_light_command_imports_nothing_heavy(tmp_path: Path, words: list[str])
     call = [sys.executable, "-c", code, *words]
     environment = {"SAGEDOCK_HOME": str(tmp_path), "PATH": ""}
     told = subprocess.run(
-        call, env=environment, capture_output=True, text=True, timeout=30, check=True
+        call, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert told.stdout.endswith("loaded []\n")
 
@@ -287,7 +288,7 @@ def test_the_bash_completion_completes_commands(tmp_path: Path) -> None:
     echo "${{COMPREPLY[@]}}"
     """
     told = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert told.stdout.strip() == "status", told.stderr
 

@@ -28,8 +28,10 @@ def docked(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     home = tmp_path_factory.mktemp("home")
     with Emulator(home=home, backend="docker") as dock:
         yield dock
-    mine = engine.client.containers.list(all=True, filters={"label": "sagedock.home"})
-    left = [box.name for box in mine if str(home) in box.labels.get("sagedock.workdir", "")]
+    # Others start and remove containers meanwhile: of one that is gone nothing more is asked.
+    mine = engine.client.api.containers(all=True, filters={"label": "sagedock.home"})
+    below = [box for box in mine if str(home) in box["Labels"].get("sagedock.workdir", "")]
+    left = [box["Names"] for box in below]
     assert not left, f"containers are left behind: {left}"
 
 

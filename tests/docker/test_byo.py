@@ -25,7 +25,7 @@ AS_SOMEBODY = ["--user=12345:12345", "--cap-drop=ALL", "--security-opt=no-new-pr
 
 def docker(*words: str) -> tuple[int, str]:
     told = subprocess.run(
-        ["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+        ["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )
     return told.returncode, told.stdout
 
@@ -85,7 +85,7 @@ def test_its_failure_has_a_reason(image: str, ml: Path) -> None:
 
 def ask(url: str, body: bytes | None = None) -> str:
     """Of a server that may still be starting; its refusals pass."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         try:
             with urllib.request.urlopen(url, body, timeout=10) as got:

@@ -229,7 +229,7 @@ def test_nothing_is_left_on_the_engine(engine: Engine, image: Make) -> None:
     name = image(IMAGES_CLEAN[0].text)
     found(name)
     mine = {"label": f"{CHECK}={name}"}
-    assert engine.client.containers.list(all=True, filters=mine) == []
+    assert engine.client.api.containers(all=True, filters=mine) == []
 
 
 def test_the_report_says_what_it_looked_at(image: Make) -> None:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from docs.pages import script
+from journeys.served import free_port
 from journeys.traveller import Traveller
 from sagedock.backends.docker.labels import HOME
 
@@ -41,13 +43,6 @@ def told(*words: str, **environment: str) -> str:
     )
     assert ended.returncode == 0, f"{shlex.join(words)}\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Project:
@@ -132,6 +127,21 @@ def test_nothing_of_root_is_left_when_the_emulator_runs(compose: Project) -> Non
     assert said["NoNewPrivs"].strip() == "1"
 
 
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.2, 0.4, 0.8])
+def test_a_stop_is_heard_as_soon_as_the_emulator_starts(compose: Project, seconds: float) -> None:
+    home = ("-e", "SAGEDOCK_HOME=/tmp/home")  # that of the project is in use
+    said = compose("run", "--detach", "-T", "--no-deps", *home, "sagedock")
+    box = said.split()[-1]
+    try:
+        time.sleep(seconds)
+        told("docker", "stop", "--time", "120", box)
+        code = told("docker", "inspect", "-f", "{{.State.ExitCode}}", box).strip()
+        # 143 while it starts, 0 from then on; 137 would be the engine's patience at its end.
+        assert code in ("143", "0"), told("docker", "logs", box)
+    finally:
+        told("docker", "rm", "-f", box)
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["told", "found"])
 def test_the_group_of_the_engine_s_socket_is_the_container_s(compose: Project, known: bool) -> None:
     group = str(os.stat("/var/run/docker.sock").st_gid)
@@ -171,6 +181,17 @@ def test_a_script_is_trained_and_served_beside_the_emulator(traveller: Traveller
     assert endpoint["EndpointStatus"] == "InService", endpoint.get("FailureReason")
     assert traveller.invoke("beside", {"asked": 1})
     traveller.delete("beside")
+
+
+def test_a_model_without_a_network_is_served_beside_the_emulator(traveller: Traveller) -> None:
+    container = traveller.self_contained(IMAGE, "alone")
+
+    endpoint = traveller.deploy("alone", container, isolated=True)
+
+    assert endpoint["EndpointStatus"] == "InService", endpoint.get("FailureReason")
+    big = "x" * 2**20
+    assert traveller.invoke("alone", {"a": big}) == {"word": "alone", "got": {"a": big}}
+    traveller.delete("alone")
 
 
 def test_a_shell_without_sagedock_is_led_here_by_the_emulator_s_own_lines(

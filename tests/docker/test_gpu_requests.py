@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from docker.errors import APIError, ImageNotFound
-from docker.models.containers import Container
 
 import private_engine
 from private_engine import GPUS, IMAGE, PrivateEngine, environment
@@ -78,9 +77,10 @@ def environment_with(engine: PrivateEngine, *gpus: Gpu, way: Way = "nvidia") -> 
     return environment(engine.run("env", device_requests=requests).splitlines())
 
 
-def left(engine: PrivateEngine) -> list[Container]:
+def left(engine: PrivateEngine) -> list[Any]:
     """Containers that asking left behind."""
-    return engine.engine.client.containers.list(all=True, filters={"label": "sagedock.test=gpus"})
+    mine = {"label": "sagedock.test=gpus"}
+    return list(engine.engine.client.api.containers(all=True, filters=mine))
 
 
 # --- what reaches a container ------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from requests_as_sdks_send import wait_for
 from sagedock.backends.docker import build_context, builds, bundles
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.toolkit_copy import ToolkitSource
@@ -96,15 +97,15 @@ def family(engine: Engine, tmp_path: Path) -> Iterator[Callable[[str], ImageFami
 
     yield make
     for one in made:
-        for image in engine.client.images.list(one.alias):
-            for tag in image.tags:
+        for image in engine.client.api.images(one.alias):
+            for tag in image["RepoTags"] or ():
                 engine.client.images.remove(tag, force=True)
 
 
 def docker(*words: str) -> str:
     """What the command prints, stderr too; it has to succeed."""
     told = subprocess.run(
-        ["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+        ["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )
     assert told.returncode == 0, told.stdout
     return told.stdout
@@ -195,7 +196,7 @@ def test_an_endpoint_answers(engine: Engine, tmp_path: Path) -> None:
         address = docker("port", started.strip(), "8080").strip()
 
         # It answers before its workers are there, as AWS's does: Unhealthy, then Partial Healthy.
-        end = time.monotonic() + 30
+        end = time.monotonic() + 180
         while b'"Healthy"' not in (said := answer(f"http://{address}/ping")):
             assert time.monotonic() < end, said
             time.sleep(0.1)
@@ -206,7 +207,7 @@ def test_an_endpoint_answers(engine: Engine, tmp_path: Path) -> None:
 
 def answer(url: str, body: bytes | None = None) -> bytes:
     """Of a server that may still be starting."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 180
     while True:
         try:
             request = urllib.request.Request(url, body, {"Content-Type": "text/plain"})
@@ -283,7 +284,7 @@ def test_a_changed_toolkit_is_in_the_image_without_anything_installed_again(
     after = engine.client.images.get(tag)
     assert after.id != before.id
     assert not [line for line in told if "venv" in line and "compileall" not in line]
-    assert before.id not in {image.id for image in engine.client.images.list()}
+    assert before.id not in {image["Id"] for image in engine.client.api.images()}
 
 
 def test_an_image_that_cannot_be_built_anew_gets_this_toolkit(
@@ -414,7 +415,7 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(engine: Engine, tmp_path: Path) 
     assert "Traceback" not in rest
     assert [image.tag for image in builds.listed(engine, ImageTable.builtin().families)]
     assert name not in docker("images")
-    assert mark not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    wait_for(lambda: subprocess.check_output(["ps", "ax"], text=True), lambda ps: mark not in ps)
 
 
 def test_the_context_holds_what_the_dockerfile_copies_and_no_more() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from journeys.traveller import SCRIPT, SERVING_IMAGE, Traveller
-from requests_as_sdks_send import ROLE, SCRIPTS, archive, wait_for
+from requests_as_sdks_send import wait_for
 from sagedock import Emulator
 from sagedock.backends.docker.engine import Engine
 
@@ -46,7 +46,7 @@ def test_a_legacy_script_is_trained_deployed_asked_and_deleted(
     assert traveller.invoke("legacy", [1, 2]) == {"word": "tale", "got": [1, 2]}
     traveller.delete("legacy")
     mine = {"label": "sagedock.endpoint=legacy"}
-    wait_for(lambda: engine.client.containers.list(all=True, filters=mine), lambda x: not x, 60)
+    wait_for(lambda: engine.client.api.containers(all=True, filters=mine), lambda x: not x)
 
 
 def test_a_plain_script_needs_no_mxnet(traveller: Traveller) -> None:
@@ -81,7 +81,7 @@ def test_a_container_of_ones_own_is_trained_and_hosted(docked: Emulator) -> None
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert told.returncode == 0, told.stderr
@@ -126,29 +126,8 @@ def test_a_gpu_instance_without_a_gpu_warns_once(traveller: Traveller) -> None:
 
 
 def test_an_isolated_endpoint_answers(traveller: Traveller) -> None:
-    code = {"code/script_story.py": (SCRIPTS / SCRIPT).read_bytes()}
-    model = {"model.json": b'{"word": "alone"}', **code}
-    container = {
-        "Image": SERVING_IMAGE,
-        "ModelDataUrl": traveller.put("alone.tar.gz", archive(model)),
-        "Environment": {
-            "SAGEMAKER_PROGRAM": SCRIPT,
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            "SAGEMAKER_REGION": "us-east-1",
-        },
-    }
-    traveller.sagemaker.create_model(
-        ModelName="alone",
-        ExecutionRoleArn=ROLE,
-        PrimaryContainer=container,
-        EnableNetworkIsolation=True,
-    )
-    variant = {"VariantName": "v", "ModelName": "alone", "InstanceType": "ml.m5.large"}
-    traveller.sagemaker.create_endpoint_config(
-        EndpointConfigName="alone", ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
-    )
-    traveller.sagemaker.create_endpoint(EndpointName="alone", EndpointConfigName="alone")
-    endpoint = traveller.settled("alone")
+    container = traveller.self_contained(SERVING_IMAGE, "alone")
+    endpoint = traveller.deploy("alone", container, isolated=True)
     assert endpoint["EndpointStatus"] == "InService", endpoint.get("FailureReason")
     assert traveller.invoke("alone", {"a": 1}) == {"word": "alone", "got": {"a": 1}}
     traveller.delete("alone")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -17,3 +20,10 @@ def runs_below(folder: Path) -> set[int]:
             if marked and str(folder).encode() in environment and state not in "ZX":
                 found.add(int(process.name))
     return found
+
+
+def kill(pids: Iterable[int]) -> None:
+    """SIGKILL for each; one takes others along, who are gone when it is their turn."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

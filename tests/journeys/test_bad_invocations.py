@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import random
+import threading
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import ClientError
 
-from journeys.processes import runs_below
+from journeys.processes import kill, runs_below
 from journeys.traveller import Traveller
 from requests_as_sdks_send import archive, wait_for
 from sagedock import Emulator
+from sagedock.lifecycle import endpoint_keeper
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,6 @@ def test_an_endpoint_that_is_gone_is_not_found(traveller: Traveller) -> None:
     wait_for(
         lambda: traveller.refusal("gone", [1])["Error"],
         lambda error: error["Code"] == "ValidationError" and "not found" in error["Message"],
-        10,
     )
 
 
@@ -100,8 +103,7 @@ def test_a_model_server_that_is_killed_is_started_again(
 ) -> None:
     traveller.deploy("killed", traveller.legacy())
     before = runs_below(emulator.home.endpoints / "killed")
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
+    kill(before)
 
     def answers() -> object:
         try:
@@ -109,8 +111,49 @@ def test_a_model_server_that_is_killed_is_started_again(
         except Exception as error:
             return error
 
-    wait_for(answers, lambda answer: bool(answer == {"word": "kept", "got": 1}), 20)
+    wait_for(answers, lambda answer: bool(answer == {"word": "kept", "got": 1}))
     assert not before & runs_below(emulator.home.endpoints / "killed")
     assert traveller.settled("killed")["EndpointStatus"] == "InService"
     traveller.delete("killed")
-    wait_for(lambda: runs_below(emulator.home.endpoints / "killed"), lambda pids: not pids, 10)
+    wait_for(lambda: runs_below(emulator.home.endpoints / "killed"), lambda pids: not pids)
+
+
+@pytest.mark.slow
+def test_whatever_is_killed_of_a_model_server_every_invocation_is_answered(
+    traveller: Traveller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint_keeper, "MAX_RESTARTS", 1000)
+    traveller.deploy("hunted", traveller.legacy(SAGEMAKER_MODEL_SERVER_WORKERS="2"))
+    told: Counter[str] = Counter()
+    over, chance = threading.Event(), random.Random(7)
+
+    def ask() -> None:
+        own = Traveller(emulator.client_kwargs)
+        while not over.is_set():
+            told[outcome(own, "hunted", chance.choice([1, {"sleep": 0.05}]))] += 1
+
+    with ThreadPoolExecutor(3) as askers:
+        asking = [askers.submit(ask) for _ in range(3)]
+        try:
+            for _ in range(12):
+                wait_for(lambda: told["ok"], lambda good, least=told["ok"] + 3: good >= least)
+                time.sleep(chance.uniform(0, 0.2))
+                pids = sorted(runs_below(emulator.home.endpoints / "hunted"))
+                kill(chance.sample(pids, chance.randint(min(1, len(pids)), len(pids))))
+        finally:
+            over.set()
+    assert [asked.exception() for asked in asking] == [None] * 3
+    # Above all not 0: that is the end of an invocation's minute.
+    modest = {"ModelError 500", "ModelError 502", "ModelError 503", "ServiceUnavailable"}
+    assert set(told) <= {"ok", *modest}
+    traveller.delete("hunted")
+
+
+def outcome(traveller: Traveller, name: str, content: object) -> str:
+    try:
+        traveller.invoke(name, content)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        status = error.response.get("OriginalStatusCode", "")
+        return f"{code} {status}".strip()
+    return "ok"

@@ -22,9 +22,9 @@ def served(tmp_path: Path, frameworks: Path) -> Iterator[Served]:
 
 
 def trains(traveller: Traveller, name: str) -> None:
-    """Start a job of some seconds and wait until its script runs."""
-    traveller.start(name, seconds=4, word=name)
-    wait_for(lambda: traveller.job_log(name), lambda log: "channel training" in "".join(log), 20)
+    """Start a job that ends when the test lets go, and wait until its script runs."""
+    traveller.start(name, until="go", word=name)
+    wait_for(lambda: traveller.job_log(name), lambda log: "channel training" in "".join(log))
 
 
 def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +50,9 @@ def test_after_kill_9_everything_is_as_it_was_and_what_ran_goes_on(served: Serve
     assert again.get(finished["ModelArtifacts"]["S3ModelArtifacts"]) == model
     assert again.job_log("finished") == log
     assert again.settled("endpoint")["EndpointStatus"] == "InService"
-    wait_for(lambda: answer(again), lambda told: bool(told == {"word": "hello", "got": 1}), 20)
+    wait_for(lambda: answer(again), lambda told: bool(told == {"word": "hello", "got": 1}))
     assert servers <= served.runs(), "the model server lived on, and is used"
+    served.let_go()
     ran = again.ended("running")
     assert ran["TrainingJobStatus"] == "Completed", ran.get("FailureReason")
     # Its run may have been asking the emulator that was killed for its code: it asks again.
@@ -60,7 +61,7 @@ def test_after_kill_9_everything_is_as_it_was_and_what_ran_goes_on(served: Serve
     told = [line for line in again.job_log("running") if "channel training" in line]
     assert len(told) == 1, "no line is lost or doubled"
     again.delete("endpoint")
-    wait_for(served.runs, lambda pids: not pids, 20)
+    wait_for(served.runs, lambda pids: not pids)
 
 
 def answer(traveller: Traveller) -> Any:
@@ -78,7 +79,7 @@ def test_a_server_that_died_with_the_emulator_is_started_again(served: Served) -
     served.kill()
     served.end()
     again = Traveller(served.start().client_kwargs)
-    wait_for(lambda: answer(again), lambda told: bool(told == {"word": "kept", "got": 1}), 20)
+    wait_for(lambda: answer(again), lambda told: bool(told == {"word": "kept", "got": 1}))
     assert not before & served.runs()
     assert again.settled("endpoint")["EndpointStatus"] == "InService"
 
@@ -96,7 +97,7 @@ def test_its_end_leaves_no_process_and_the_endpoint_comes_back(
     assert "Traceback" not in served.text
     again = Traveller(served.start().client_kwargs)
     assert again.ended("running")["TrainingJobStatus"] == "Stopped"
-    wait_for(lambda: answer(again), lambda told: bool(told == {"word": "kept", "got": 1}), 20)
+    wait_for(lambda: answer(again), lambda told: bool(told == {"word": "kept", "got": 1}))
 
 
 @pytest.mark.slow
@@ -111,6 +112,7 @@ def test_keep_jobs_leaves_what_runs_to_the_next_start(tmp_path: Path, frameworks
         assert "Traceback" not in served.text
         assert served.runs() == before
         again = Traveller(served.start().client_kwargs)
+        served.let_go()
         assert again.ended("running")["TrainingJobStatus"] == "Completed"
         assert again.invoke("endpoint", 1) == {"word": "kept", "got": 1}
     finally:
@@ -130,7 +132,7 @@ def test_a_second_signal_does_not_wait_for_the_jobs_grace(served: Served) -> Non
         "ContainerEntrypoint": ["python", "-c", stubborn],
     }
     traveller.sagemaker.create_training_job(**request)
-    wait_for(lambda: traveller.job_log("deaf"), lambda log: "deaf" in log, 30)
+    wait_for(lambda: traveller.job_log("deaf"), lambda log: "deaf" in log)
     assert served.process is not None
     served.process.send_signal(signal.SIGINT)
     with pytest.raises(Exception, match="timed out"):

@@ -35,7 +35,7 @@ def test_a_legacy_script_is_trained_deployed_asked_and_deleted(traveller: Travel
     assert traveller.invoke("legacy", [1, 2]) == {"word": "tale", "got": [1, 2]}
     traveller.delete("legacy")
     with pytest.raises(ClientError, match="Could not find endpoint"):
-        wait_for(lambda: traveller.settled("legacy"), lambda _: False, 10)
+        wait_for(lambda: traveller.settled("legacy"), lambda _: False)
 
 
 def test_a_script_of_its_own_is_trained_and_deployed(traveller: Traveller) -> None:
@@ -89,7 +89,7 @@ def test_of_eight_jobs_of_one_name_at_once_one_is_created(traveller: Traveller) 
 
 def test_a_job_can_be_stopped_while_it_trains(traveller: Traveller) -> None:
     traveller.start("stopped", SCRIPT, seconds=60)
-    wait_for(lambda: traveller.job_log("stopped"), lambda log: "channel" in "".join(log), 20)
+    wait_for(lambda: traveller.job_log("stopped"), lambda log: "channel" in "".join(log))
     traveller.sagemaker.stop_training_job(TrainingJobName="stopped")
     job = traveller.ended("stopped")
     assert job["TrainingJobStatus"] == "Stopped"

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from requests_as_sdks_send import (
     ROLE,
+    SCRIPTS,
     archive,
     channel,
     ended_job,
@@ -92,10 +93,15 @@ class Traveller:
 
     # --- hosting ------------------------------------------------------------------------------
 
-    def create(self, name: str, container: Mapping[str, Any], **variant: Any) -> None:
+    def create(
+        self, name: str, container: Mapping[str, Any], isolated: bool = False, **variant: Any
+    ) -> None:
         """Model, configuration and endpoint of one name; not waited for."""
         self.sagemaker.create_model(
-            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container
+            ModelName=name,
+            ExecutionRoleArn=ROLE,
+            PrimaryContainer=container,
+            EnableNetworkIsolation=isolated,
         )
         production = {
             "VariantName": "AllTraffic",
@@ -109,9 +115,9 @@ class Traveller:
         )
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
 
-    def deploy(self, name: str, container: Mapping[str, Any], **variant: Any) -> dict[str, Any]:
+    def deploy(self, name: str, container: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """The endpoint's description once it is neither Creating nor Updating."""
-        self.create(name, container, **variant)
+        self.create(name, container, **more)
         return self.settled(name)
 
     def settled(self, name: str) -> dict[str, Any]:
@@ -124,6 +130,20 @@ class Traveller:
             model = json.dumps({"word": "kept"})
             model_data = self.put("model.tar.gz", archive({"model.json": model}))
         return legacy_container(model_data, self.bucket, LEGACY, **env)
+
+    def self_contained(self, image: str, word: str) -> dict[str, Any]:
+        """A container of script_story.py whose code lies in its model: it asks nobody for it."""
+        code = (SCRIPTS / SCRIPT).read_bytes()
+        model = {"model.json": json.dumps({"word": word}), f"code/{SCRIPT}": code}
+        return {
+            "Image": image,
+            "ModelDataUrl": self.put(f"{word}.tar.gz", archive(model)),
+            "Environment": {
+                "SAGEMAKER_PROGRAM": SCRIPT,
+                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                "SAGEMAKER_REGION": "us-east-1",
+            },
+        }
 
     def invoke(self, name: str, content: Any, **more: Any) -> Any:
         """What the endpoint answers to JSON."""
@@ -145,9 +165,7 @@ class Traveller:
     def endpoint_log(self, name: str, words: str) -> list[str]:
         """The endpoint's log, once a line has `words` in it."""
         group = f"/aws/sagemaker/Endpoints/{name}"
-        return list(
-            wait_for(lambda: log_of(self.logs, group), lambda log: words in "\n".join(log), 10)
-        )
+        return list(wait_for(lambda: log_of(self.logs, group), lambda log: words in "\n".join(log)))
 
     def delete(self, name: str) -> None:
         self.sagemaker.delete_endpoint(EndpointName=name)

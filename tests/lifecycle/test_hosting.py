@@ -199,6 +199,29 @@ def test_a_server_that_keeps_dying_fails_the_endpoint(house: House) -> None:
     assert "exit code 137" in reason
 
 
+def test_a_server_that_dies_as_it_starts_again_gets_another_try(house: House) -> None:
+    play = serving(house)
+    house.backend.expect("serve").exits(137)
+    house.backend.always("serve").serves()
+    play.runs[0].close()
+    wait_for(lambda: len(house.backend.specs), lambda count: bool(count == 3))
+    wait_for(house.servers, lambda servers: bool(servers == [1]))
+    assert ask(house) == 200
+    assert house.endpoints.get("dock").status == "InService"
+
+
+def test_a_server_that_never_starts_again_fails_the_endpoint_with_its_last_words(
+    house: House,
+) -> None:
+    play = serving(house)
+    house.backend.always("serve").prints("OSError: the disk is gone").exits(1)
+    play.runs[0].close()
+    reason = house.settled("Failed").failure_reason or ""
+    assert "The model server ended 4 times" in reason
+    assert "OSError: the disk is gone" in reason
+    assert len(house.backend.specs) == 4
+
+
 def test_the_other_server_of_a_variant_answers_while_one_is_down(house: House) -> None:
     house.config("two", TWO_SERVERS)
     first = house.backend.expect("serve").serves()

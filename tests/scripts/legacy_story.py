@@ -1,7 +1,7 @@
 """A legacy script without arrays: says what it was given, does what its hyperparameters say.
 
-`fail` names the function that raises; "die", "sleep" and "echo" in a request are orders to
-transform_fn.
+`fail` names the function that raises, `until` a file that has to come before training ends; "die",
+"sleep" and "echo" in a request are orders to transform_fn.
 """
 
 import json
@@ -19,11 +19,18 @@ def train(hyperparameters, channel_input_dirs, model_dir, output_data_dir, **oth
     for number in range(int(hyperparameters.get("lines", 0))):
         print(f"line {number} loss={1.0 / (number + 1):.2f}")
     time.sleep(hyperparameters.get("seconds", 0))
+    while hyperparameters.get("until") and not go(channel_input_dirs, hyperparameters["until"]):
+        time.sleep(0.05)
     if hyperparameters.get("fail") in (True, "train"):
         raise ValueError("the story ends badly")
     with open(os.path.join(output_data_dir, "report.txt"), "w") as report:
         report.write("done\n")
     return {"word": hyperparameters.get("word", "hello"), "fail": hyperparameters.get("fail")}
+
+
+def go(channel_input_dirs, name):
+    """Whether somebody has put a file of that name into a channel's folder."""
+    return any(os.path.exists(os.path.join(d, name)) for d in channel_input_dirs.values())
 
 
 def save(model, model_dir):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from requests_as_sdks_send import PATIENCE
 from sagedock import Emulator
 from sagedock.backends.process import ProcessBackend
 from sagedock.server.origins import Door, Fence
@@ -44,7 +45,9 @@ def test_a_run_reaches_the_emulator_at_its_door_and_a_stranger_is_cut_off(
     monkeypatch.setattr("sagedock.emulator.is_loopback", lambda address: False)
     with Emulator(home=tmp_path, backend="process") as dock:
         port = int(dock.url.rpartition(":")[2])
-        there = http.client.HTTPConnection(DOOR, port, timeout=10, source_address=("127.0.0.1", 0))
+        there = http.client.HTTPConnection(
+            DOOR, port, timeout=PATIENCE, source_address=("127.0.0.1", 0)
+        )
         assert answers(there) is is_let_in
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from requests_as_sdks_send import PATIENCE
 from sagedock.lifecycle.changes import Callback, Changes
 from sagedock.server.gateway import polls
 from server.world import World
@@ -20,7 +21,7 @@ SDK = {"user_agent_extra": "AWS-SageMaker-Python-SDK/2.257.7"}
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[World]:
     """A world in which an answer is held for longer than any test waits."""
-    with World(tmp_path, hold_seconds=60) as world:
+    with World(tmp_path, hold_seconds=600) as world:
         yield world
 
 
@@ -37,8 +38,8 @@ class Asking:
         self.status = ""
         self.thread = threading.Thread(target=self._ask, args=(world,), daemon=True)
         self.thread.start()
-        assert world.jobs.asked.acquire(timeout=10)  # when it came
-        assert world.jobs.asked.acquire(timeout=10)  # again, once it listens for news
+        assert world.jobs.asked.acquire(timeout=PATIENCE)  # when it came
+        assert world.jobs.asked.acquire(timeout=PATIENCE)  # again, once it listens for news
 
     def _ask(self, world: World) -> None:
         self.status = describe(world, **SDK)
@@ -53,7 +54,7 @@ def test_an_sdk_is_answered_when_the_job_has_left_its_transition(patient: World)
 
     patient.jobs.move("Completed")
 
-    asking.thread.join(10)
+    asking.thread.join(PATIENCE)
     assert asking.status == "Completed"
 
 
@@ -61,11 +62,11 @@ def test_a_change_that_ends_nothing_is_not_answered(patient: World) -> None:
     asking = Asking(patient)
 
     patient.jobs.move("InProgress")
-    assert patient.jobs.asked.acquire(timeout=10)
+    assert patient.jobs.asked.acquire(timeout=PATIENCE)
     assert asking.status == ""
 
     patient.jobs.move("Stopped")
-    asking.thread.join(10)
+    asking.thread.join(PATIENCE)
     assert asking.status == "Stopped"
 
 
@@ -74,11 +75,11 @@ def test_a_waiter_of_boto3_is_held_too(patient: World) -> None:
     waiting = threading.Thread(target=waiter.wait, kwargs={"TrainingJobName": "job"}, daemon=True)
     waiting.start()
     for _ in range(2):
-        assert patient.jobs.asked.acquire(timeout=10)
+        assert patient.jobs.asked.acquire(timeout=PATIENCE)
 
     patient.jobs.move("Completed")
 
-    waiting.join(10)  # a waiter that was told InProgress would sleep for 120 s
+    waiting.join(PATIENCE)  # a waiter that was told InProgress would sleep for 120 s
     assert not waiting.is_alive()
 
 
@@ -88,10 +89,10 @@ def test_a_held_answer_is_given_when_its_time_is_over(tmp_path: Path) -> None:
 
 
 def test_stopping_answers_what_is_held(tmp_path: Path) -> None:
-    with World(tmp_path, hold_seconds=60) as world:
+    with World(tmp_path, hold_seconds=600) as world:
         asking = Asking(world)
 
-    asking.thread.join(10)
+    asking.thread.join(PATIENCE)
     assert asking.status == "InProgress"
 
 
@@ -112,11 +113,11 @@ def test_nobody_listens_for_a_client_that_left(patient: World) -> None:
         f"X-Amz-Target: SageMaker.DescribeTrainingJob\r\nContent-Length: {len(body)}\r\n"
         "User-Agent: AWS-SageMaker-Python-SDK/2\r\n\r\n"
     )
-    with socket.create_connection(patient.address, 10) as client:
+    with socket.create_connection(patient.address, PATIENCE) as client:
         client.sendall(head.encode() + body)
-        assert listening.wait(10)
+        assert listening.wait(PATIENCE)
 
-    assert left.wait(10)
+    assert left.wait(PATIENCE)
 
 
 def test_more_answers_are_held_than_there_are_threads(patient: World) -> None:
@@ -126,7 +127,7 @@ def test_more_answers_are_held_than_there_are_threads(patient: World) -> None:
 
     patient.jobs.move("Completed")
     for each in asking:
-        each.thread.join(10)
+        each.thread.join(PATIENCE)
     assert {each.status for each in asking} == {"Completed"}
 
 

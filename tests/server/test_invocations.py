@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock.domain.routes import ModelServer, VariantRoute
 from sagedock.server.limits import InvocationLimits
 from server.model_server import Asked, ToyModelServer, answer, echo
@@ -120,6 +121,18 @@ def test_an_endpoint_that_failed_is_refused_with_its_status(world: World, runtim
 
     assert (said["Error"]["Code"], status_of(said)) == ("ValidationError", 400)
     assert "Endpoint late has the status Failed" in said["Error"]["Message"]
+
+
+@pytest.mark.parametrize("status", ["InService", "Updating", "SystemUpdating"])
+def test_while_its_server_is_started_again_an_endpoint_is_unavailable(
+    world: World, runtime: Any, status: str
+) -> None:
+    world.publish(name="late", status=status)
+
+    said = refusal(runtime, EndpointName="late")
+
+    assert (said["Error"]["Code"], status_of(said)) == ("ServiceUnavailable", 503)
+    assert "no model server of endpoint late is up" in said["Error"]["Message"]
 
 
 @pytest.mark.parametrize(
@@ -342,7 +355,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(
     world: World, model: ToyModelServer
 ) -> None:
     world.publish(model.here)
-    with socket.create_connection(world.address, 10) as client:
+    with socket.create_connection(world.address, PATIENCE) as client:
         client.sendall(post(None, Content_Length="3", Expect="100-continue"))
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"abc")
@@ -382,11 +395,11 @@ def test_an_invocation_whose_client_left_is_dropped(world: World, model: ToyMode
 
     model.behave = behave
     world.publish(model.here)
-    with socket.create_connection(world.address, 10) as client:
+    with socket.create_connection(world.address, PATIENCE) as client:
         client.sendall(post(b"1"))
         wait_until(lambda: bool(model.asked))
 
-    assert closed.wait(10)
+    assert closed.wait(PATIENCE)
 
 
 def test_a_client_that_reads_slowly_holds_the_container_back(tmp_path: Path) -> None:
@@ -401,7 +414,7 @@ def test_a_client_that_reads_slowly_holds_the_container_back(tmp_path: Path) -> 
 
     with World(tmp_path, InvocationLimits("off")) as world, ToyModelServer(behave) as model:
         world.publish(model.here)
-        with socket.create_connection(world.address, 20) as client:
+        with socket.create_connection(world.address, PATIENCE) as client:
             client.sendall(post(b"1", Connection="close"))
             settled = settle(lambda: sent)
             assert settled < 32  # the rest waits for us to read
@@ -432,7 +445,7 @@ def test_a_container_that_reads_slowly_holds_the_client_back(tmp_path: Path) -> 
 def test_the_least_busy_server_of_a_variant_answers(world: World, runtime: Any) -> None:
     release = threading.Event()
     with ToyModelServer() as slow, ToyModelServer() as free:
-        slow.behave = lambda connection, asked: (release.wait(10), echo(connection, asked))[1]
+        slow.behave = lambda connection, asked: (release.wait(PATIENCE), echo(connection, asked))[1]
         world.publish(slow.here)
         hanging = threading.Thread(target=lambda: raw(world, post(b"1", Connection="close")))
         hanging.start()
@@ -477,7 +490,7 @@ def post(body: bytes | None, **headers: str) -> bytes:
 
 def raw(world: World, request: bytes) -> bytes:
     """What the server says to `request`, until it closes or one answer is whole."""
-    with socket.create_connection(world.address, 10) as client:
+    with socket.create_connection(world.address, PATIENCE) as client:
         client.sendall(request)
         if b"Connection: close" in request:
             return b"".join(iter(lambda: client.recv(65536), b""))
@@ -502,11 +515,7 @@ def free_port() -> int:
 
 
 def wait_until(holds: Any) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come to be within ten seconds")
+    wait_for(holds, bool)
 
 
 def settle(value: Any) -> Any:

@@ -19,6 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from requests_as_sdks_send import PATIENCE
 from server.model_server import ToyModelServer
 from server.world import ACCOUNT, KEYS, World
 
@@ -36,7 +37,7 @@ def through(world: World, service: str, **more: Any) -> Any:
 
 
 def connect(world: World, target: str) -> tuple[socket.socket, bytes]:
-    client = socket.create_connection(world.address, 10)
+    client = socket.create_connection(world.address, PATIENCE)
     client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     return client, client.recv(4096)
 
@@ -47,7 +48,7 @@ def test_an_unmodified_program_reaches_us_at_the_address_it_built_itself(world: 
         env=world.proxied_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -186,7 +187,7 @@ def test_plain_http_for_an_aws_host_is_served(world: World) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": world.server.url}))
     asked = "http://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
 
-    with opener.open(asked, timeout=10) as answer:
+    with opener.open(asked, timeout=PATIENCE) as answer:
         assert ACCOUNT in answer.read().decode()
 
 
@@ -194,7 +195,7 @@ def test_plain_http_for_another_host_is_refused_with_a_way_out(world: World) -> 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": world.server.url}))
 
     with pytest.raises(urllib.error.HTTPError) as caught:
-        opener.open("http://some.example/", timeout=10)
+        opener.open("http://some.example/", timeout=PATIENCE)
 
     assert caught.value.code == 501
     assert "HTTPS_PROXY only" in caught.value.read().decode()

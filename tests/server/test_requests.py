@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from requests_as_sdks_send import PATIENCE
 from server.world import ACCOUNT, World
 
 
 def get(world: World, path: str, **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(*world.address, timeout=10)
+    connection = http.client.HTTPConnection(*world.address, timeout=PATIENCE)
     connection.request(
         "GET", path, headers={name.replace("_", "-"): v for name, v in headers.items()}
     )
@@ -126,7 +127,7 @@ def test_a_fault_of_ours_in_s3_is_an_internal_failure(world: World) -> None:
 
 
 def test_a_control_plane_body_over_the_limit_is_answered_not_cut_off(world: World) -> None:
-    connection = http.client.HTTPConnection(*world.address, timeout=20)
+    connection = http.client.HTTPConnection(*world.address, timeout=PATIENCE)
     target = {"X-Amz-Target": "SageMaker.CreateModel", "Content-Type": "application/x-amz-json-1.1"}
 
     connection.request("POST", "/", b" " * 17_000_000, target)
@@ -137,7 +138,7 @@ def test_a_control_plane_body_over_the_limit_is_answered_not_cut_off(world: Worl
 
 
 def test_a_head_request_has_no_body(world: World) -> None:
-    connection = http.client.HTTPConnection(*world.address, timeout=10)
+    connection = http.client.HTTPConnection(*world.address, timeout=PATIENCE)
     connection.request("HEAD", "/_sagedock/none")
     assert connection.getresponse().read() == b""
 
@@ -165,7 +166,9 @@ def test_many_requests_at_once_are_all_answered(world: World) -> None:
     answers: list[int] = []
 
     def ask() -> None:
-        with urllib.request.urlopen(f"{world.server.url}/_sagedock/health", timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"{world.server.url}/_sagedock/health", timeout=PATIENCE
+        ) as answer:
             answers.append(answer.status)
 
     threads = [threading.Thread(target=ask) for _ in range(40)]
@@ -179,14 +182,14 @@ def test_many_requests_at_once_are_all_answered(world: World) -> None:
 
 @pytest.mark.parametrize("request_line", ["nonsense", "GET http:// HTTP/1.1"])
 def test_what_is_no_request_gets_an_answer(world: World, request_line: str) -> None:
-    with socket.create_connection(world.address, 10) as client:
+    with socket.create_connection(world.address, PATIENCE) as client:
         client.sendall(f"{request_line}\r\nHost: localhost\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 4")
 
 
 def test_an_offer_of_http2_is_answered_in_http1(world: World) -> None:
     upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
-    with socket.create_connection(world.address, 10) as client:
+    with socket.create_connection(world.address, PATIENCE) as client:
         request = f"GET /_sagedock/health HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n"
         client.sendall(request.encode())
         said = b"".join(iter(lambda: client.recv(4096), b""))

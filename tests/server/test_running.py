@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from requests_as_sdks_send import PATIENCE
 from sagedock.errors import StartupError
 from sagedock.server.protocol import UVICORN_INTERNALS
 from server.world import World
@@ -83,7 +84,7 @@ def test_ipv6_is_written_as_a_url(tmp_path: Path) -> None:
         pytest.skip("this machine has no IPv6")
     with (
         World(tmp_path, host="::1") as world,
-        urllib.request.urlopen(f"{world.server.url}/_sagedock/health", timeout=10) as answer,
+        urllib.request.urlopen(f"{world.server.url}/_sagedock/health", timeout=PATIENCE) as answer,
     ):
         assert answer.status == 200
 
@@ -99,8 +100,8 @@ def test_serving_in_the_foreground_ends_at_a_signal(tmp_path: Path) -> None:
     assert process.stdout is not None
     with process.stdout:
         url = process.stdout.readline().strip()
-        with urllib.request.urlopen(f"{url}/_sagedock/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/_sagedock/health", timeout=PATIENCE) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == "served\n"
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 from typing import Any
 
@@ -57,11 +59,21 @@ class _Commands(click.Group):
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
+        _hear_sigterm()
         try:
             return super().invoke(ctx)
         except SagedockError as error:
             click.echo(f"sagedock: {error}", err=True)
             sys.exit(1)
+
+
+def _hear_sigterm() -> None:
+    """As process 1 of a container, which is deaf to what it has no handler for: a stop while a
+    command's modules load would wait until its time is over. The container's entry point holds the
+    signal back until here."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 @click.group(

@@ -30,7 +30,7 @@ from sagedock.domain.states import (
     UPDATING,
 )
 from sagedock.lifecycle.changes import Changes
-from sagedock.lifecycle.fleet import Fleet, FleetFailed, HostingRooms, variant_states
+from sagedock.lifecycle.fleet import Fleet, FleetFailed, HostingRooms, ServerEnded, variant_states
 from sagedock.lifecycle.model_server import ServedModel
 from sagedock.store.database import DiskFull
 from sagedock.store.resources import NotFound, Outdated
@@ -276,22 +276,32 @@ class EndpointKeeper:
         log.warning("%s: a model server ended with exit code %s", self.name, news.code)
         fleet.forget(news.server)
         self._publish()
-        now = time.monotonic()
-        self._restarts.append(now)
-        recent = sum(moment > now - RESTART_WINDOW_SECONDS for moment in self._restarts)
         try:
-            if recent > MAX_RESTARTS:
-                raise FleetFailed(
-                    f"The model server ended {recent} times within {RESTART_WINDOW_SECONDS:.0f} s, "
-                    f"the last time with exit code {news.code}. Please check CloudWatch logs for "
-                    "this endpoint."
-                )
-            fleet.restart(news.server.variant)
+            self._start_again(fleet, news.server.variant, f"with exit code {news.code}.")
         except FleetFailed as failure:
             self._fail(str(failure))
             return
         self._watch(fleet)
         self._publish()
+
+    def _start_again(self, fleet: Fleet, variant: str, how: str) -> None:
+        """`how` the server ended. One that ends as it starts again has only ended once more.
+        Raises FleetFailed."""
+        while True:
+            now = time.monotonic()
+            self._restarts.append(now)
+            recent = sum(moment > now - RESTART_WINDOW_SECONDS for moment in self._restarts)
+            if recent > MAX_RESTARTS:
+                raise FleetFailed(
+                    f"The model server ended {recent} times within {RESTART_WINDOW_SECONDS:.0f} s, "
+                    f"the last time {how} Please check CloudWatch logs for this endpoint."
+                )
+            try:
+                fleet.restart(variant)
+                return
+            except ServerEnded as again:
+                log.warning("%s: %s", self.name, again)
+                how = f"as it started again. {again}"
 
     def _roll_back(self, reason: str) -> None:
         """Back to what served before. Nothing changes while the emulator ends: the update is

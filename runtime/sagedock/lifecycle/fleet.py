@@ -19,7 +19,12 @@ from sagedock.domain.routes import VariantRoute
 from sagedock.errors import ImageNotFound, RunFailedToStart, SagedockError
 from sagedock.lifecycle.log_pump import EventStore
 from sagedock.lifecycle.model_data import ModelDataMissing, stage_model
-from sagedock.lifecycle.model_server import ModelServerFailed, ServedModel, ServerPlan
+from sagedock.lifecycle.model_server import (
+    ModelServerEnded,
+    ModelServerFailed,
+    ServedModel,
+    ServerPlan,
+)
 from sagedock.lifecycle.object_store import ObjectStore
 from sagedock.lifecycle.run_environment import RunEnvironment
 from sagedock.store.resources import NotFound, Resources
@@ -33,6 +38,10 @@ _ADOPTED_SECONDS = 5.0
 
 class FleetFailed(SagedockError):
     """The text is the endpoint's FailureReason."""
+
+
+class ServerEnded(FleetFailed):
+    """A server ended before it was healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,8 @@ class Fleet:
             self.servers[record.host].append(server)
 
     def restart(self, variant: str) -> None:
-        """One more server, for one that ended. Raises FleetFailed when it does not come up."""
+        """One more server, for one that ended. Raises FleetFailed when it does not come up,
+        ServerEnded when it has ended, too."""
         fresh = self._start(variant)
         try:
             self._wait_for(fresh)
@@ -263,7 +273,8 @@ class Fleet:
         try:
             server.wait_until_healthy(self._rooms.startup_seconds, self._given_up)
         except ModelServerFailed as error:
-            raise FleetFailed(
+            failed = ServerEnded if isinstance(error, ModelServerEnded) else FleetFailed
+            raise failed(
                 f"The primary container for production variant {server.variant} did not pass the "
                 f"ping health check. Please check CloudWatch logs for this endpoint. {error}"
             ) from error

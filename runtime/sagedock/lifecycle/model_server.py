@@ -32,6 +32,10 @@ class ModelServerFailed(SagedockError):
     """It ended, or never answered /ping; the text says which, with its last lines."""
 
 
+class ModelServerEnded(ModelServerFailed):
+    """It ended before it answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
     """What to start: one instance of one variant."""
@@ -90,15 +94,15 @@ class ServedModel:
         return cls(run, plan.variant, stream, plan.log_group, events)
 
     def wait_until_healthy(self, deadline_seconds: float, given_up: threading.Event) -> None:
-        """Returns at the first healthy /ping. Raises ModelServerFailed; stops waiting (and raises)
-        when `given_up` is set."""
+        """Returns at the first healthy /ping. Raises ModelServerFailed, ModelServerEnded where it
+        has ended; stops waiting (and raises) when `given_up` is set."""
         end = time.monotonic() + deadline_seconds
         pause = 0.01
         while not ping(self.route.host, self.route.port):
             code = self.run.wait(0)
             if code is not None or self.run.lost:
                 self.pump.join(5)
-                raise ModelServerFailed(self._ended(code))
+                raise ModelServerEnded(self._ended(code))
             if given_up.is_set():
                 raise ModelServerFailed("It was not needed any more before it was healthy.")
             if time.monotonic() > end:

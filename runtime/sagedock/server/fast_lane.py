@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from sagedock.aws import protocols, routing
 from sagedock.aws.http import HttpRequest, HttpResponse
 from sagedock.domain.routes import EndpointRoute, ModelServer, Routes, VariantRoute
+from sagedock.domain.states import CREATING, DELETING, FAILED
 from sagedock.errors import ServiceError
 from sagedock.server import invocations
 from sagedock.server.invocations import Asked, Failure, RawHeaders
@@ -27,6 +28,7 @@ from sagedock.server.upstream import Pools
 _log = logging.getLogger(__name__)
 _PREFIX: Final = b"/endpoints/"
 _SUFFIX: Final = b"/invocations"
+_WITHOUT_SERVERS: Final = frozenset({CREATING, FAILED, DELETING})
 LogAddress = Callable[[str, str], str]
 """(log group, log stream) → where a person can read it."""
 
@@ -124,6 +126,8 @@ class FastLane:
             route = self._routes.get(name)
             if route is None:
                 raise invocations.endpoint_not_found(name, self._account)
+        if not route.variants and route.status not in _WITHOUT_SERVERS:
+            raise invocations.no_server_yet(route)
         if not route.variants:
             raise invocations.endpoint_not_in_service(route)
         if asked.has_target_model:

@@ -147,6 +147,17 @@ def endpoint_not_in_service(route: EndpointRoute) -> ServiceError:
     )
 
 
+def no_server_yet(route: EndpointRoute) -> ServiceError:
+    """Its model server has ended and is being started again. What AWS says then is not known; this
+    is the API's own word for "try again" (ServiceUnavailable), and SDKs do so by themselves."""
+    return ServiceError(
+        "The service is unavailable. Try your call again. (sagedock: no model server of endpoint"
+        f" {route.name} is up at the moment; it is being started.)",
+        code="ServiceUnavailable",
+        status=503,
+    )
+
+
 def variant_not_found(route: EndpointRoute, variant: str) -> ServiceError:
     names = ", ".join(known.name for known in route.variants)
     return validation_error(

@@ -25,7 +25,11 @@ PYTHON = os.environ.get("SAGEDOCK_TEST_PYTHON", sys.executable)
 MXNET_PYTHON = os.environ.get("SAGEDOCK_TEST_MXNET_PYTHON", "")
 """Read now: a fixture for all tests removes SAGEDOCK_* from the environment."""
 
+PATIENCE = 120.0
+"""Seconds: no server takes so long, on however busy a machine."""
+
 LEGACY, EARLY, MODERN = "1.2.1", "1.3.0", "1.9.0"
+HEALTHY = {"status": "Healthy"}
 JSON = {"Content-Type": "application/json"}
 
 ECHO = """
@@ -39,6 +43,8 @@ ECHO = """
             order = json.loads(data)
             if "fail" in order:
                 raise ValueError(order["fail"])
+            if "told" in order:
+                print("began", order["told"], flush=True)
             if "die" in order:
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(order.get("sleep", 0))
@@ -86,12 +92,12 @@ class Served:
         return self._log.read_text(errors="replace")
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def request(
         self, method: str, path: str, body: bytes | str | None = None, headers: Any = None
     ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -118,7 +124,7 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -134,7 +140,7 @@ def read_to_end(client: socket.socket) -> bytes:
         received += part
 
 
-def wait_until(holds: Callable[[], Any], what: str, seconds: float = 20) -> None:
+def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
@@ -194,7 +200,8 @@ def is_up(served: Served) -> bool:
         reply = served.request("GET", "/ping")
     except OSError:
         return False
-    return reply.status == 200 and b"Unhealthy" not in reply.body
+    # Not Unhealthy, before a worker is there, nor Partial Healthy, before all are.
+    return reply.status == 200 and (reply.body == b"" or reply.json == HEALTHY)
 
 
 @pytest.fixture

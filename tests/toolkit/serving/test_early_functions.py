@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import EARLY, Served, World
+from .conftest import EARLY, PATIENCE, Served, World
 
 RESULTS = """
     class Response:
@@ -79,7 +79,7 @@ def test_predict_fn_gets_the_data_first(world: World) -> None:
 def test_a_model_fn_that_raises_ends_the_server(world: World) -> None:
     served = world.serve("def model_fn(d): raise ValueError('broken here')", EARLY, wait=False)
 
-    assert served.process.wait(20) == 0
+    assert served.process.wait(PATIENCE) == 0
     assert "ValueError: broken here" in served.log
 
 
@@ -88,5 +88,5 @@ def test_requirements_lie_at_the_root_of_the_source(world: World) -> None:
         "", EARLY, wait=False, files={"code/requirements.txt": b"./no-such-package\n"}
     )
 
-    assert served.process.wait(60) == 1
+    assert served.process.wait(PATIENCE) == 1
     assert "no-such-package" in served.log

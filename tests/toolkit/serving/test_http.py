@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from .conftest import ECHO, LEGACY, MODERN, Served, World, read_to_end, wait_until
+from .conftest import ECHO, LEGACY, MODERN, PATIENCE, Served, World, read_to_end, wait_until
 
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
 CLOSE = b"Connection: close\r\n"
@@ -226,7 +226,7 @@ def test_an_older_server_answers_ping_only_once_a_worker_has_loaded(world: World
         with pytest.raises(TimeoutError):
             client.recv(1)
         (served.base / "model" / "go").touch()
-        client.settimeout(20)
+        client.settimeout(PATIENCE)
         assert read_to_end(client).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
@@ -240,12 +240,12 @@ def test_a_modern_server_answers_ping_while_it_loads(world: World) -> None:
 def test_a_port_that_is_taken_is_said_at_once(world: World, legacy_echo: Served) -> None:
     served = world.serve(ECHO, wait=False, SAGEMAKER_BIND_TO_PORT=str(legacy_echo.port))
 
-    assert served.process.wait(20) == 1
+    assert served.process.wait(PATIENCE) == 1
     assert f"Cannot listen on 127.0.0.1:{legacy_echo.port}: Address already in use" in served.log
 
 
 def test_a_number_that_is_none_is_named(world: World) -> None:
     served = world.serve(ECHO, wait=False, SAGEMAKER_MODEL_SERVER_TIMEOUT="soon")
 
-    assert served.process.wait(20) == 1
+    assert served.process.wait(PATIENCE) == 1
     assert "SAGEMAKER_MODEL_SERVER_TIMEOUT is 'soon'" in served.log

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .conftest import LEGACY, Served, World
+from .conftest import LEGACY, PATIENCE, Served, World
 
 RAISES = """
     from container_support.serving import UnsupportedAcceptTypeError, UnsupportedContentTypeError
@@ -168,7 +168,7 @@ def test_a_module_beside_the_script_shadows_even_the_standard_library(world: Wor
 def test_code_that_cannot_be_loaded_ends_the_server(world: World, script: str) -> None:
     served = world.serve(script, LEGACY, wait=False)
 
-    assert served.process.wait(20) == 0
+    assert served.process.wait(PATIENCE) == 0
     assert "ValueError: broken here" in served.log
     assert "script.py" in served.log
 
@@ -176,14 +176,14 @@ def test_code_that_cannot_be_loaded_ends_the_server(world: World, script: str) -
 def test_without_a_program_there_is_no_module_to_serve(world: World) -> None:
     served = world.serve(None, LEGACY, wait=False, SAGEMAKER_PROGRAM="")
 
-    assert served.process.wait(20) == 0
+    assert served.process.wait(PATIENCE) == 0
     assert "not a module!" in served.log
 
 
 def test_without_a_model_fn_the_missing_file_is_named(world: World) -> None:
     served = world.serve("", LEGACY, wait=False)
 
-    assert served.process.wait(20) == 0
+    assert served.process.wait(PATIENCE) == 0
     assert "missing model-symbol.json file" in served.log
 
 
@@ -195,6 +195,6 @@ def test_requirements_that_cannot_be_installed_end_the_server_with_the_reason(
         files={"code/needs.txt": b"./no-such-package\n"},
     )  # fmt: skip
 
-    assert served.process.wait(60) == 1
+    assert served.process.wait(PATIENCE) == 1
     assert "no-such-package" in served.log
     assert "InstallRequirementsError" in served.log

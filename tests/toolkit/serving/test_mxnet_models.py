@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from .conftest import EARLY, LEGACY, MODERN, Reply, Served, World
+from .conftest import EARLY, LEGACY, MODERN, PATIENCE, Reply, Served, World
 
 pytestmark = pytest.mark.mxnet
 
@@ -168,7 +168,7 @@ def test_a_model_that_is_neither_module_nor_block_ends_the_older_servers(
 ) -> None:
     served = world.serve("def model_fn(d): return {}", version, python=mxnet_python, wait=False)
 
-    assert served.process.wait(30) == 0
+    assert served.process.wait(PATIENCE) == 0
     assert "Unsupported model type: dict" in served.log
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ECHO, LEGACY, MODERN, Reply, Served, World, wait_until
+from .conftest import (
+    ECHO,
+    LEGACY,
+    MODERN,
+    PATIENCE,
+    Reply,
+    Served,
+    World,
+    read_to_end,
+    wait_until,
+)
 
 SHOW_ENVIRONMENT = """
     import os
@@ -42,12 +52,15 @@ def worker_pids(served: Served, count: int) -> set[int]:
 
 
 class InFlight:
-    """A request under way in a thread of its own."""
+    """A request of ECHO under way in a thread of its own; a worker has begun it."""
 
-    def __init__(self, served: Served, order: object) -> None:
+    def __init__(self, served: Served, order: dict[str, object]) -> None:
         self.reply: Reply | None = None
-        self._thread = threading.Thread(target=self._invoke, args=(served, order))
+        word = f"request-{time.monotonic_ns()}"
+        asked = (served, {**order, "told": word})
+        self._thread = threading.Thread(target=self._invoke, args=asked)
         self._thread.start()
+        served.wait_for_log(f"began {word}")
 
     def _invoke(self, served: Served, order: object) -> None:
         self.reply = served.invoke(order)
@@ -68,7 +81,6 @@ def test_a_worker_killed_in_flight_fails_its_own_request_alone(
 ) -> None:
     served = world.serve(ECHO, version, workers=2)
     slow = InFlight(served, {"sleep": 0.5})
-    time.sleep(0.1)
 
     died = served.invoke({"die": True})
 
@@ -184,27 +196,28 @@ def test_a_busy_first_request_is_not_taken_for_one_that_hangs(world: World) -> N
 
 def test_a_full_queue_is_a_503_in_script_mode(world: World) -> None:
     served = world.serve(ECHO, MODERN)
-    body = b'{"sleep": 0.02}'
-    request = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    request += b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    clients = [served.connect() for _ in range(105)]
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    request = head + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
+    clients = [served.connect() for _ in range(104)]
+    # All are sent while the only worker is busy with another one.
+    slow = InFlight(served, {"sleep": 5})
     for client in clients:
         client.sendall(request)
 
-    answers = [client.recv(4096) for client in clients]
+    answers = [read_to_end(client) for client in clients]
     for client in clients:
         client.close()
     refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
     assert len(refused) == 4  # one is with the worker, a hundred wait
     assert b"No worker is available to serve request: model" in refused[0]
-    assert sum(answer.startswith(b"HTTP/1.1 200 ") for answer in answers) == 101
+    assert sum(answer.startswith(b"HTTP/1.1 200 ") for answer in answers) == 100
+    assert slow.result().status == 200
 
 
 def test_a_request_whose_client_left_is_not_started(world: World) -> None:
     script = ECHO.replace("order = json", "print('ran', data, flush=True); order = json")
     served = world.serve(script)
-    slow = InFlight(served, {"sleep": 0.5})
-    time.sleep(0.1)
+    slow = InFlight(served, {"sleep": 3})
     with served.connect() as client:
         client.sendall(
             b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -220,12 +233,11 @@ def test_sigterm_lets_a_request_under_way_finish(world: World) -> None:
     served = world.serve(ECHO, workers=2)
     idle = served.connect()
     slow = InFlight(served, {"sleep": 0.7})
-    time.sleep(0.2)
     served.process.send_signal(signal.SIGTERM)
 
     reply = slow.result()
     assert (reply.status, reply.headers["Connection"]) == (200, "close")
-    assert served.process.wait(10) == 0
+    assert served.process.wait(PATIENCE) == 0
     assert idle.recv(1) == b""
     idle.close()
 
@@ -234,12 +246,11 @@ def test_sigterm_to_the_whole_group_lets_a_request_finish_too(world: World) -> N
     served = world.serve(ECHO, workers=1)
     (worker,) = worker_pids(served, 1)
     slow = InFlight(served, {"sleep": 0.5})
-    time.sleep(0.2)
     for pid in (worker, *children(served.process.pid), served.process.pid):
         os.kill(pid, signal.SIGTERM)
 
     assert slow.result().status == 200
-    assert served.process.wait(10) == 0
+    assert served.process.wait(PATIENCE) == 0
 
 
 def test_nothing_is_left_when_the_server_ends(world: World) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import requests
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from urllib3.exceptions import HTTPError
 
 from sagedock.backends.base import LogLine
@@ -39,6 +41,10 @@ _DELETED = 2
 
 _IS_FOLDER = 1 << 31
 """In a mode as Go has it (fs.ModeDir)."""
+
+_LAST_LINES = 50
+_DENIED = re.compile(rb"[Pp]ermission denied.*/opt/ml|/opt/ml.*[Pp]ermission denied")
+"""Python and Java name the path last, a shell and its programs first."""
 
 _MOST_REFUSALS = 5
 _SAME_MOMENT = 0.05
@@ -72,6 +78,7 @@ class DockerRun:
         self.container: str = record["Id"]
         self.labels: Mapping[str, str] = record["Config"].get("Labels") or {}
         self.image: str = record["Image"]
+        self._user: str = (record["Config"].get("User") or "").partition(":")[0]
         self._code: int | None = None
         self._remark = ""
         self._ended = threading.Event()
@@ -302,13 +309,31 @@ class DockerRun:
     def _why(self, state: Mapping[str, Any]) -> str:
         """OOMKilled alone says little: it is also set when a child was killed and the run went on
         to end well (24 of 25 runs, engine 20.10)."""
-        if not state.get("OOMKilled") or state["ExitCode"] == 0:
+        if state["ExitCode"] == 0:
             return ""
+        if not state.get("OOMKilled"):
+            return self._why_not_as_another_user()
         limit = self.labels.get(labels.MEMORY)
         room = f" of {int(limit) / _GIB:.4g} GiB" if limit else " of the machine"
         if state["ExitCode"] == _KILLED:
             return f"killed for memory: it needed more than its limit{room}"
         return f"one of its processes was killed for memory, at the limit{room}"
+
+    def _why_not_as_another_user(self) -> str:
+        """AWS: "SageMaker AI expects all containers to run with root users" (DG,
+        your-algorithms-inference-code); whom else an image names cannot write below /opt/ml, there
+        (aws/sagemaker-inference-toolkit#72, aws/sagemaker-python-sdk#4764) as here."""
+        if self._user in ("", "0", "root"):
+            return ""
+        said = b""
+        with suppress(DockerException, *GONE):
+            said = self._engine.client.api.logs(self.container, tail=_LAST_LINES)
+        if not _DENIED.search(said):
+            return ""
+        return (
+            f"the container runs as user {self._user}, as its image says, who may not write there; "
+            "SageMaker expects containers to run as root (SD710)"
+        )
 
     # --- the address ----------------------------------------------------------------------------
 
