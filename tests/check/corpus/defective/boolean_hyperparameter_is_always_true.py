@@ -13,4 +13,6 @@ def arguments():
 
 
 if __name__ == "__main__":
-    print(arguments())
+    given = arguments()
+    print(given)
+    open(os.path.join(given.model_dir, "weights"), "wb").close()
