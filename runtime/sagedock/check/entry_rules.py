@@ -276,7 +276,7 @@ RULES = (
         passing="import os\n\n\ndef train(model_dir):\n"
         '    open(os.path.join(model_dir, "weights"), "w").close()\n\n\n'
         'if __name__ == "__main__":\n    train(os.environ["SM_MODEL_DIR"])\n',
-        sources=("aws/sagemaker-python-sdk#446", "aws/sagemaker-python-sdk#793",
+        sources=("aws/sagemaker-python-sdk#446", "aws/sagemaker-python-sdk#578",
                  "sagemaker-training-toolkit entry_point.py"),
         check=nothing_runs,
         skips=_script_or_unknown,

@@ -1,5 +1,5 @@
 # finds: SD121
-# reported: aws/sagemaker-training-toolkit#66
+# reported: aws/sagemaker-python-sdk#4247
 import argparse
 import os
 
