@@ -8,16 +8,13 @@ import re
 import sys
 from collections.abc import Iterator
 
-from sagedock.check import packages, python2
+from sagedock.check import packages, python2, python38
 from sagedock.check.entry_rules import SERVING
 from sagedock.check.module import Import, Module, text_of
 from sagedock.check.rule import Hit, Hits, ScriptRule, always, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import OTHER_FRAMEWORKS, Target
 from sagedock.check.words import words
-
-IMAGE_PYTHON = (3, 8)
-"""Of the last MXNet image, 1.9.0 (aws/deep-learning-containers, Dockerfile.cpu: 3.8.10)."""
 
 _GONE = {
     "xrange": "range", "unicode": "str", "raw_input": "input", "basestring": "str", "long": "int",
@@ -67,11 +64,10 @@ def _old_names(module: Module) -> Hits:
 
 def newer_python(script: Script, target: Target) -> Hits:
     for module in script.modules:
-        try:
-            ast.parse(module.text, feature_version=IMAGE_PYTHON)
-        except SyntaxError as error:
-            line, column = error.lineno or 1, max(error.offset or 1, 1)
-            yield Hit.on(module, line, column, f"the image has Python 3.8: {error.msg}")
+        place = python38.first_place(module.text)
+        if place is not None:
+            told = f"the image has Python 3.8: {place.told}"
+            yield Hit.on(module, place.line, place.column, told)
 
 
 def undefined_name(script: Script, target: Target) -> Hits:

@@ -16,9 +16,20 @@ from sagedock.check.rule import (
 )
 from sagedock.check.script import Script
 from sagedock.check.target import OTHER_FRAMEWORKS, TRAIN_ARGUMENTS, Target
-from sagedock.check.texts import environment_name
+from sagedock.check.texts import arguments, environment_name, texts_of
+from sagedock.check.words import words
 
 SERVING = ("model_fn", "transform_fn", "input_fn", "predict_fn", "output_fn")
+
+_CALLED_ELSEWHERE = words(
+    """
+    handler input_handler output_handler handle preprocess_handler neo_preprocess
+    neo_postprocess lambda_handler estimator_fn keras_model_fn train_input_fn eval_input_fn
+    serving_input_fn
+    """
+)
+"""Functions by which other containers call a file that is no program: TensorFlow Serving's, Multi
+Model Server's and DJL's, Model Monitor's, Neo's; and TensorFlow's of before script mode."""
 
 
 def nothing_to_call(script: Script, target: Target) -> Hits:
@@ -31,6 +42,8 @@ def nothing_to_call(script: Script, target: Target) -> Hits:
 def nothing_runs(script: Script, target: Target) -> Hits:
     entry = script.entry
     if entry.guards or entry.acts or _only_serves(entry) or entry.has_star_import:
+        return
+    if not _CALLED_ELSEWHERE.isdisjoint(entry.functions) and not target.declared:
         return
     if target.declared != "script" and "train" in entry.functions:
         return
@@ -76,10 +89,57 @@ def model_not_saved(script: Script, target: Target) -> Hits:
     if not for_sagemaker or _only_serves(entry) or not (entry.guards or entry.acts):
         return
     text = "\n".join(module.text for module in script.modules)
-    knows = r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/|SM_TRAINING_ENV"
-    elsewhere = r"SM_MODEL|sagemaker_(containers|training)|subprocess|os\.exec"
-    if not re.search(rf"{knows}|{elsewhere}", text, re.IGNORECASE):
+    if re.search(_ELSEWHERE, text, re.IGNORECASE):
+        return
+    if not re.search(rf"{_FOLDER}|SM_MODEL", text, re.IGNORECASE):
         yield Hit.at(entry, _first(entry), "nothing here knows the model's folder")
+        return
+    given = [(m, a) for m in script.modules for a in arguments(m) if _names_folder(a.call)]
+    calls = {argument.call for _, argument in given}
+    if given and not any(_names_outside(m, calls) for m in script.modules):
+        if _hands_on(script):
+            return
+        module, argument = given[0]
+        told = f"`{argument.name}` is the model's folder, and nothing here reads it"
+        yield Hit.at(module, argument.call, told)
+
+
+_FOLDER = r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/"
+_ELSEWHERE = r"SM_TRAINING_ENV|sagemaker_(containers|training)|subprocess|os\.exec"
+
+
+def _names_folder(node: ast.AST) -> bool:
+    return bool(re.search(rf"{_FOLDER}|SM_MODEL", ast.unparse(node), re.IGNORECASE))
+
+
+def _names_outside(module: Module, calls: set[ast.Call]) -> bool:
+    """Whether anything but the arguments' own declarations names the folder; what only stands
+    there as a text does nothing."""
+    declared = {node for call in calls for node in ast.walk(call)}
+    for node in module.nodes:
+        if isinstance(node, ast.Constant) and isinstance(module.parents.get(node), ast.Expr):
+            continue
+        named = isinstance(node, (ast.Name, ast.Attribute, ast.Constant, ast.arg, ast.keyword))
+        if named and node not in declared and _names_folder(node):
+            return True
+    return False
+
+
+def _hands_on(script: Script) -> bool:
+    """Whether all arguments together go to something that is not in these files, or nobody knows
+    where they go."""
+    is_known = False
+    for module in script.modules:
+        texts = texts_of(module)
+        for call in module.calls:
+            is_known = is_known or texts.parses(call)
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            local = {*module.functions, "print"}.intersection([getattr(call.func, "id", "")])
+            tells = module.dotted(call.func).startswith("log")
+            all_of_them = any(texts.is_namespace(one) or texts.parses(one) for one in given)
+            if all_of_them and not local and not tells:
+                return True
+    return not is_known
 
 
 def import_trains(script: Script, target: Target) -> Hits:
@@ -216,7 +276,7 @@ RULES = (
         passing="import os\n\n\ndef train(model_dir):\n"
         '    open(os.path.join(model_dir, "weights"), "w").close()\n\n\n'
         'if __name__ == "__main__":\n    train(os.environ["SM_MODEL_DIR"])\n',
-        sources=("aws/sagemaker-python-sdk#446", "aws/sagemaker-python-sdk#793",
+        sources=("aws/sagemaker-python-sdk#446", "aws/sagemaker-python-sdk#578",
                  "sagemaker-training-toolkit entry_point.py"),
         check=nothing_runs,
         skips=_script_or_unknown,

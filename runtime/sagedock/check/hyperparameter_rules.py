@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from sagedock.check.module import Module, text_of
 from sagedock.check.rule import Hit, Hits, ScriptRule, needs_script_mode, needs_syntax
 from sagedock.check.script import Script
 from sagedock.check.target import Target
-from sagedock.check.texts import Argument, Kind, Texts, arguments, environment_name
+from sagedock.check.texts import Argument, Kind, arguments, environment_name, texts_of
 from sagedock.check.words import words
 
 VARIABLES = words(
@@ -22,15 +21,19 @@ VARIABLES = words(
     NUM_CPUS NUM_GPUS NUM_NEURONS LOG_LEVEL USER_ARGS TRAINING_ENV CURRENT_INSTANCE_TYPE
     CURRENT_INSTANCE_GROUP CURRENT_INSTANCE_GROUP_HOSTS INSTANCE_GROUPS INSTANCE_GROUPS_DICT
     DISTRIBUTION_INSTANCE_GROUPS IS_HETERO TOPOLOGY MASTER_ADDR MASTER_PORT MASTER
+    INPUT_DATA_DIR OUTPUT_FAILURE SOURCE_DIR ENTRY_SCRIPT DISTRIBUTED_DRIVER_DIR
+    DISTRIBUTED_CONFIG HOST_COUNT CURRENT_HOST_RANK
     """
 )
-"""After SM_: all that the training toolkit sets (sagemaker-training-toolkit environment.py)."""
+"""After SM_: all that the training toolkit sets (sagemaker-training-toolkit environment.py); in the
+last two lines what ModelTrainer of SDK v3 adds (container_drivers/scripts/environment.py)."""
 
 _PARSED_BADLY = {
     "bool": "bool of any text but the empty one is True, 'False' too",
     "list": "list of a text is its characters",
     "dict": "dict of a text raises ValueError",
 }
+_VALUELESS = ("store_true", "store_false", "store_const", "count", "BooleanOptionalAction")
 _MATHS = (ast.Sub, ast.Div, ast.FloorDiv, ast.Pow)
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
@@ -47,17 +50,21 @@ def argument_type(script: Script, target: Target) -> Hits:
             and not ({"nargs"} & set(argument.options) and told[0] == "b")
         ):
             assert isinstance(kind, ast.Name)
-            yield Hit.at(
-                module, argument.call, f"`{argument.names[-1]}`: type={kind.id}, and {told}"
-            )
+            yield Hit.at(module, argument.call, f"`{argument.name}`: type={kind.id}, and {told}")
 
 
 def flag_argument(script: Script, target: Target) -> Hits:
+    methods = {getattr(c.func, "attr", "") for m in script.modules for c in m.calls}
+    lenient = "parse_known_args" in methods and "parse_args" not in methods
     for module, argument in _every(script):
-        action = text_of(argument.options.get("action"))
-        if action in ("store_true", "store_false", "store_const", "count"):
-            told = f"`{argument.names[-1]}` takes no value, and the container passes one"
-            yield Hit.at(module, argument.call, told)
+        action = argument.options.get("action")
+        name = text_of(action) or getattr(action, "attr", getattr(action, "id", ""))
+        if name not in _VALUELESS:
+            continue
+        told = f"`{argument.name}` takes no value, and the container passes one"
+        if lenient:
+            told += ", which parse_known_args leaves aside: `False` sets it too"
+        yield Hit.at(module, argument.call, told)
 
 
 def positional_argument(script: Script, target: Target) -> Hits:
@@ -100,19 +107,13 @@ def file_as_number(script: Script, target: Target) -> Hits:
 
 def _as_number(script: Script, kind: Kind, told: str) -> Hits:
     for module in script.modules:
-        texts = _texts(module)
+        texts = texts_of(module)
         for used in _used_as_numbers(module):
             origin = texts.origin(used)
             if origin is not None and origin.kind == kind:
                 yield Hit.at(
                     module, used, told.format(origin.name) + ", and a number is needed here"
                 )
-
-
-@lru_cache(maxsize=64)
-def _texts(module: Module) -> Texts:
-    """Once a module: three rules ask."""
-    return Texts(module)
 
 
 def _used_as_numbers(module: Module) -> Iterator[ast.expr]:
@@ -217,6 +218,7 @@ def _program(arguments: str, body: str) -> str:
         "parser = argparse.ArgumentParser()\n"
         'parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"))\n'
         f"{arguments}args = parser.parse_args()\n{body}"
+        'open(os.path.join(args.model_dir, "weights"), "wb").close()\n'
     )
 
 
@@ -233,7 +235,7 @@ RULES = (
         fix='Use `type=lambda text: text.lower() == "true"`, or `type=json.loads`.',
         failing=_program('parser.add_argument("--augment", type=bool, default=True)\n', ""),
         passing=_program('parser.add_argument("--augment", type=lambda t: t == "True")\n', ""),
-        sources=("aws/sagemaker-python-sdk#613", "aws/sagemaker-training-toolkit#66",
+        sources=("aws/sagemaker-python-sdk#4247", "aws/sagemaker-python-sdk#613",
                  "sagemaker-training-toolkit mapping.py"),
         check=argument_type,
         skips=needs_script_mode,
@@ -244,11 +246,12 @@ RULES = (
         level="warning",
         sentence="A hyperparameter becomes `--name value`; a flag takes no value.",
         cloud="`error: unrecognized arguments: True`, exit code 2, as soon as the job has this "
-        "hyperparameter.",
+        "hyperparameter. With parse_known_args no error, and no way to say False.",
         fix='Take the value: `type=lambda text: text.lower() == "true", default=False`.',
         failing=_program('parser.add_argument("--augment", action="store_true")\n', ""),
         passing=_program('parser.add_argument("--augment", type=lambda t: t == "True")\n', ""),
-        sources=("aws/sagemaker-training-toolkit#117", "sagemaker-training-toolkit mapping.py"),
+        sources=("huggingface/accelerate#980", "aws/sagemaker-python-sdk#2689",
+                 "sagemaker-training-toolkit mapping.py"),
         check=flag_argument,
         skips=needs_script_mode,
     ),
@@ -279,7 +282,8 @@ RULES = (
         'for epoch in range(os.environ["SM_HP_EPOCHS"]):\n    print(epoch, model_dir)\n',
         passing='import os\n\nmodel_dir = os.environ["SM_MODEL_DIR"]\n'
         'for epoch in range(int(os.environ["SM_HP_EPOCHS"])):\n    print(epoch, model_dir)\n',
-        sources=("aws/sagemaker-python-sdk#4247", "sagemaker-training-toolkit mapping.py"),
+        sources=("aws/sagemaker-python-sdk#142",
+                 "sagemaker-training-toolkit mapping.py to_env_vars"),
         check=variable_as_number,
         skips=needs_syntax,
     ),
@@ -348,7 +352,7 @@ RULES = (
         'for name in os.listdir(os.environ["SM_CHANNEL_TEST"]):\n    print(name, model)\n',
         passing='import os\n\nmodel = os.environ["SM_MODEL_DIR"]\n'
         'for name in os.listdir(os.environ["SM_CHANNEL_TRAINING"]):\n    print(name, model)\n',
-        sources=("sagemaker-training-toolkit environment.py", "aws/amazon-sagemaker-examples#1234"),
+        sources=("sagemaker-training-toolkit environment.py", "aws/amazon-sagemaker-examples#995"),
         check=undeclared_channel,
         skips=_needs_channels,
         example=Target(channels=("training",)),

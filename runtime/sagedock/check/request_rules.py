@@ -140,7 +140,14 @@ def role_form(request: Request, target: Target) -> Hits:
             yield request.hit(path, f"{text!r:.80} {_what_it_is(text)}")
 
 
+_PLACEHOLDER = re.compile(r"[<>{}$\[\]]")
+"""What no role, image, bucket or instance type has, and templates have."""
+_UNFILLED = "a placeholder was not filled in"
+
+
 def _what_it_is(text: str) -> str:
+    if _PLACEHOLDER.search(text):
+        return f"is no ARN of a role: {_UNFILLED}"
     found = _ARN.fullmatch(text)
     if found is None:
         kind = "is a role's name" if re.fullmatch(r"[\w+=,.@-]+", text) else "is no ARN of a role"
@@ -189,6 +196,8 @@ def instance_kind(request: Request, target: Target) -> Hits:
 
 
 def _why_not(text: str, kind: str) -> str:
+    if _PLACEHOLDER.search(text):
+        return f"{text!r} is no instance type: {_UNFILLED}"
     if not text.startswith("ml."):
         with_prefix = f"ml.{text}"
         hint = f"; did you mean {with_prefix}?" if with_prefix in _instance_types(kind) else ""
@@ -230,10 +239,10 @@ def _wrong_uri(text: str, *, is_prefix: bool) -> str:
 
 
 def _why_no_bucket(bucket: str) -> str:
+    if _PLACEHOLDER.search(bucket):
+        return _UNFILLED
     if re.search(r"[A-Z]", bucket):
         return "names have no capital letters"
-    if re.search(r"[<>{}$\[\]]", bucket):
-        return "a placeholder was not filled in"
     if "_" in bucket:
         return "names have no underscores"
     if not 3 <= len(bucket) <= 63:
@@ -262,6 +271,8 @@ def image_registry(request: Request, target: Target) -> Hits:
             told = f"{text!r:.80} lies in no ECR registry"
             if re.match(r"\d{12}\.dkr\.ecr", text):
                 told = f"{text!r:.80} names no repository"
+            if _PLACEHOLDER.search(text):
+                told += f": {_UNFILLED}"
             yield request.hit(path, told)
 
 

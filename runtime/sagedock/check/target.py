@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import Literal
 
-from sagedock.check.module import Module
+from sagedock.check.module import Module, required
 from sagedock.check.words import words
 from sagedock.domain.images import MXNET
 from sagedock.errors import CheckError
@@ -82,7 +82,9 @@ class Target:
         """Whether MXNet's images are meant: what is in them says nothing about other images."""
         if self.framework_version is not None or "mxnet" in entry.packages:
             return True
-        return self.generation(entry) == "legacy" and not (OTHER_FRAMEWORKS & entry.packages)
+        if self.generation(entry) != "legacy" or OTHER_FRAMEWORKS & entry.packages:
+            return False
+        return entry.tree is None or _takes_what_is_passed(entry)
 
 
 def generation_of(version: str) -> Generation:
@@ -108,6 +110,13 @@ def _written_for(entry: Module) -> Generation | None:
     if entry.acts:
         return "script"
     return "legacy" if has_train else None
+
+
+def _takes_what_is_passed(entry: Module) -> bool:
+    """Whether `train` asks for anything that a legacy container passes, or for nothing by name.
+    Many files have a `train` that no container was ever to call."""
+    names = {argument.arg for argument in required(entry.functions["train"])}
+    return not names or not names.isdisjoint(TRAIN_ARGUMENTS)
 
 
 def _calls_train(statement: ast.stmt) -> bool:

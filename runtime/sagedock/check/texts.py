@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from sagedock.check.module import Function, Module, positional, text_of
@@ -33,6 +33,11 @@ class Argument:
     names: tuple[str, ...]
     dest: str
     options: dict[str, ast.expr]
+
+    @property
+    def name(self) -> str:
+        """As a hyperparameter would spell it: the long one."""
+        return next((name for name in self.names if name.startswith("--")), self.names[-1])
 
     @property
     def is_positional(self) -> bool:
@@ -133,7 +138,7 @@ class Texts:
         argument = self._arguments.get(dest)
         if argument is None or not argument.is_plain_text or dest in self._converted:
             return None
-        return Origin("argument", argument.names[-1])
+        return Origin("argument", argument.name)
 
     def _entry(self, value: ast.AST, key: str | None) -> Origin | None:
         if key is None:
@@ -197,9 +202,14 @@ class Texts:
         """`args, _ = parser.parse_known_args()`: the first of the pair."""
         above = self.module.parents[target]
         value = above.value if isinstance(above, ast.Assign) else None
-        return value if value is not None and self._parses(value) else None
+        return value if value is not None and self.parses(value) else None
 
-    def _parses(self, node: ast.AST) -> bool:
+    def is_namespace(self, node: ast.AST) -> bool:
+        """Whether this is what parse_args() gave: all arguments together."""
+        return self._is(node, self._namespaces)
+
+    def parses(self, node: ast.AST) -> bool:
+        """Whether this call reads the command line, by itself or by a function of this file."""
         if not isinstance(node, ast.Call):
             return False
         if isinstance(node.func, ast.Attribute):
@@ -222,7 +232,7 @@ class Texts:
 
     @cached_property
     def _namespaces(self) -> set[Slot]:
-        return self._holding(self._parses)
+        return self._holding(self.parses)
 
     @cached_property
     def _variables_of(self) -> set[Slot]:
@@ -232,7 +242,7 @@ class Texts:
             if not (isinstance(node, ast.Call) and self.module.dotted(node.func) == "vars"):
                 return False
             given = node.args[0] if node.args else node
-            return self._parses(given) or self._is(given, self._namespaces)
+            return self.parses(given) or self._is(given, self._namespaces)
 
         return self._holding(is_vars)
 
@@ -301,3 +311,9 @@ def _given(call: ast.Call, place: int, name: str) -> ast.expr | None:
         return None
     named = next((k.value for k in call.keywords if k.arg == name), None)
     return call.args[place] if place < len(call.args) else named
+
+
+@lru_cache(maxsize=64)
+def texts_of(module: Module) -> Texts:
+    """Once a module: several rules ask."""
+    return Texts(module)

@@ -12,7 +12,7 @@ from sagedock.check.json_places import Path
 from sagedock.check.request import Request
 from sagedock.check.request_rules import RequestRule, only_for
 from sagedock.check.rule import Hits
-from sagedock.check.target import Generation, Target, generation_of, has_gpu
+from sagedock.check.target import Generation, Target, generation_of
 from sagedock.domain.images import ImageReference
 
 LONGEST_RUN_SECONDS = 28 * 24 * 3600
@@ -69,17 +69,21 @@ def channel_data(request: Request, target: Target) -> Hits:
         if kind == "AugmentedManifestFile" and mode == "File":
             yield request.hit(kind_path, "an augmented manifest takes the input mode Pipe")
         if channel.get("CompressionType") == "Gzip" and mode != "Pipe":
-            told = f"CompressionType Gzip does nothing in the input mode {mode}: files stay packed"
-            yield request.hit((*path, "CompressionType"), told, "warning")
+            told = f"the input mode {mode} takes no CompressionType Gzip: only Pipe unpacks"
+            yield request.hit((*path, "CompressionType"), told)
         if mode == "Pipe" and _generation(request):
             told = "the channel is a pipe, and MXNet's images hand the script a folder's path"
             yield request.hit(where, told, "warning")
 
 
 def submitted_code(request: Request, target: Target) -> Hits:
-    """sagemaker_program and its like, which the SDK adds and a request by hand has to."""
+    """sagemaker_program and its like, which the SDK adds and a request by hand has to. Without an
+    image of MXNet's they say themselves that a toolkit reads them."""
     given = request.get("HyperParameters", default={})
     place: Path = ("HyperParameters",)
+    yield from _submitted_archive(request)
+    if _mxnet(request, target):
+        return
     program = given.get("sagemaker_program")
     in_environment = request.has("Environment", "SAGEMAKER_PROGRAM")
     if program is None and not (in_environment and _generation(request) == "script"):
@@ -88,12 +92,17 @@ def submitted_code(request: Request, target: Target) -> Hits:
     if folder is None:
         told = "sagemaker_submit_directory is missing"
         yield request.hit((*place, "sagemaker_submit_directory"), told)
-    elif _text(folder).startswith("s3://") and not _text(folder).endswith(".tar.gz"):
-        told = "the code is fetched as one archive, and this is no .tar.gz"
-        yield request.hit((*place, "sagemaker_submit_directory"), told)
     if _generation(request) == "legacy" and "sagemaker_region" not in given:
         told = "sagemaker_region is missing, which legacy images read without asking"
         yield request.hit((*place, "sagemaker_region"), told)
+
+
+def _submitted_archive(request: Request) -> Hits:
+    path: Path = ("HyperParameters", "sagemaker_submit_directory")
+    folder = _text(request.get(*path, default=""))
+    if folder.startswith("s3://") and not folder.endswith((".tar.gz", ".tgz")):
+        told = "the code is fetched as one archive, and this is no .tar.gz"
+        yield request.hit(path, told)
 
 
 def _text(value: str) -> str:
@@ -186,14 +195,6 @@ def spot_without_checkpoints(request: Request, target: Target) -> Hits:
         )
 
 
-def quota(request: Request, target: Target) -> Hits:
-    instance = request.get("ResourceConfig", "InstanceType", default="")
-    if has_gpu(instance):
-        told = f"new accounts have none of these: look at the quota “{instance} for training job"
-        told += " usage” in Service Quotas"
-        yield request.hit(("ResourceConfig", "InstanceType"), told)
-
-
 _JOB = examples.training()
 _REGION = {"sagemaker_region": "us-east-1"}
 _RAW = {**examples.CODE, **_REGION}
@@ -241,14 +242,15 @@ RULES: tuple[RequestRule, ...] = (
         name="channel-data",
         level="error",
         sentence="Input mode, kind of data and compression of a channel go together.",
-        cloud="ValidationException; or the script finds packed files, or no folder, and fails.",
-        fix="Use the input mode File for MXNet, FastFile only with S3Prefix, and unpack .gz files "
-        "in the script.",
+        cloud="ValidationException: Invalid compression type for channel training: File mode only "
+        "supports NONE, got Gzip instead; or the script finds no folder, and fails.",
+        fix="Use the input mode File for MXNet, FastFile only with S3Prefix; leave CompressionType "
+        "out and unpack .gz files in the script.",
         failing=examples.training(InputDataConfig=[examples.channel(CompressionType="Gzip")]),
         passing=_JOB,
         sources=("botocore's text of Channel.CompressionType and S3DataSource.S3DataType",
                  "your-algorithms-training-algo-running-container: input modes",
-                 "aws/sagemaker-tensorflow-extensions#47"),
+                 "aws/sagemaker-python-sdk#716", "aws/sagemaker-tensorflow-extensions#47"),
         check=channel_data,
         skips=_training,
     ),
@@ -256,18 +258,19 @@ RULES: tuple[RequestRule, ...] = (
         id="SD223",
         name="submitted-code",
         level="error",
-        sentence="MXNet's images are told the script by hyperparameters that the SDK adds.",
-        cloud="AlgorithmError before the script begins: AttributeError or KeyError in the "
-        "container's own code.",
+        sentence="AWS's images are told the script by hyperparameters that the SDK adds.",
+        cloud="AlgorithmError before the script begins: AttributeError, KeyError or "
+        "tarfile.ReadError in the container's own code.",
         fix="Add sagemaker_program, sagemaker_submit_directory (s3://…/sourcedir.tar.gz) and, for "
         "versions up to 1.2.1, sagemaker_region.",
         failing=examples.training(HyperParameters={"epochs": "3"}),
         passing=_JOB,
         sources=("sagemaker-training-toolkit params.py, files.py",
                  "sagemaker-container-support 1.1 environment.py",
-                 "aws/sagemaker-python-sdk#831", "aws/sagemaker-containers#179"),
+                 "aws/sagemaker-python-sdk#835", "aws/sagemaker-python-sdk#1494",
+                 "aws/sagemaker-containers#179"),
         check=submitted_code,
-        skips=_mxnet,
+        skips=_training,
     ),
     RequestRule(
         id="SD224",
@@ -377,21 +380,6 @@ RULES: tuple[RequestRule, ...] = (
         sources=("model-checkpoints.html", "aws/sagemaker-python-sdk#3099",
                  "aws/sagemaker-tensorflow-training-toolkit#346"),
         check=spot_without_checkpoints,
-        skips=_training,
-    ),
-    RequestRule(
-        id="SD230",
-        name="instance-quota",
-        level="advice",
-        sentence="What an account may have of an instance type cannot be known here.",
-        cloud="ResourceLimitExceeded: the account-level service limit is 0 Instances.",
-        fix="Ask for the quota before the job: it can take a day.",
-        failing=_JOB.replace("1.9.0-cpu-py38", "1.9.0-gpu-py38").replace(
-            "ml.m5.large", "ml.p3.2xlarge"
-        ),
-        passing=_JOB,
-        sources=("aws/amazon-sagemaker-examples#1543", "aws/amazon-sagemaker-examples#307"),
-        check=quota,
         skips=_training,
     ),
 )  # fmt: skip

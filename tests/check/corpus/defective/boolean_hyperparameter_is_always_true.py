@@ -1,5 +1,5 @@
 # finds: SD121
-# reported: aws/sagemaker-training-toolkit#66
+# reported: aws/sagemaker-python-sdk#4247
 import argparse
 import os
 
@@ -13,4 +13,6 @@ def arguments():
 
 
 if __name__ == "__main__":
-    print(arguments())
+    given = arguments()
+    print(given)
+    open(os.path.join(given.model_dir, "weights"), "wb").close()

@@ -1,5 +1,5 @@
 # finds: SD128
-# reported: aws/amazon-sagemaker-examples#1234
+# reported: aws/amazon-sagemaker-examples#995
 # options: --channel train --channel test
 import argparse
 import os
@@ -9,4 +9,6 @@ if __name__ == "__main__":
     parser.add_argument("--train", default=os.environ["SM_CHANNEL_TRAIN"])
     parser.add_argument("--validation", default=os.environ["SM_CHANNEL_VALIDATION"])
     parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
-    print(parser.parse_args())
+    args = parser.parse_args()
+    print(args)
+    open(os.path.join(args.model_dir, "weights"), "wb").close()

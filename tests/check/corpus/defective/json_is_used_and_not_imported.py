@@ -12,4 +12,6 @@ def parse():
 
 
 if __name__ == "__main__":
-    print(parse().hosts)
+    args = parse()
+    print(args.hosts)
+    open(os.path.join(args.model_dir, "weights"), "wb").close()

@@ -1,5 +1,5 @@
 # finds: SD123
-# reported: aws/sagemaker-python-sdk#5317
+# reported: aws/sagemaker-python-sdk#142
 import argparse
 import os
 

@@ -1,5 +1,5 @@
 # finds: SD102
-# reported: aws/sagemaker-python-sdk#446
+# reported: aws/sagemaker-python-sdk#578
 import os
 
 

@@ -1,5 +1,5 @@
 # finds: SD124
-# reported: aws/sagemaker-python-sdk#4247
+# reported: sagemaker-training-toolkit mapping.py, to_env_vars
 import os
 
 import mxnet as mx
