@@ -7,6 +7,7 @@ from sagedock.check.request import Request
 from sagedock.check.request_rules import RequestRule, only_for
 from sagedock.check.rule import Hits
 from sagedock.check.target import Target, has_gpu
+from sagedock.domain.instances import InstanceType
 
 _training = only_for("CreateTrainingJob")
 
@@ -31,15 +32,9 @@ def quota(request: Request, target: Target) -> Hits:
 def variant_volume(request: Request, target: Target) -> Hits:
     for index, variant in enumerate(request.get("ProductionVariants", default=[])):
         instance = variant.get("InstanceType", "")
-        if "VolumeSizeInGB" in variant and _has_own_disk(instance):
+        if "VolumeSizeInGB" in variant and InstanceType.parse(instance).has_own_disk:
             told = f"{instance} has a disk of its own, and takes no VolumeSizeInGB"
             yield request.hit(("ProductionVariants", index, "VolumeSizeInGB"), told, of_key=True)
-
-
-def _has_own_disk(instance_type: str) -> bool:
-    """Whether SageMaker attaches no volume, by the family: a "d" in it, or one of these."""
-    family = instance_type.removeprefix("ml.").partition(".")[0]
-    return "d" in family or family.startswith(("g5", "g6", "trn1"))
 
 
 _JOB = examples.training()

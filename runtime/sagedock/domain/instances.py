@@ -55,6 +55,13 @@ class InstanceType:
         gpus = counts.get(size) if counts is not None else 0
         return cls(name, vcpus, memory, gpus, model)
 
+    @property
+    def has_own_disk(self) -> bool:
+        """Whether SageMaker attaches no volume, by the family: a "d" in it, or one of these
+        (sagemaker-python-sdk utils.py, volume_size_supported)."""
+        family = self.name.removeprefix("ml.").partition(".")[0]
+        return "d" in family or family.startswith(("g5", "g6", "trn1"))
+
 
 LOCAL_GPU: Final = "local_gpu"
 """The SageMaker SDK's local mode with the machine's GPUs; `local` is the same without."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sagedock.aws.model import project
 from sagedock.domain.arns import sagemaker_arn
+from sagedock.domain.instances import InstanceType
 from sagedock.domain.resource import EndpointConfig, Model
 from sagedock.errors import NotEmulated, ValidationException
 from sagedock.services.listing import ListRules, find_page
@@ -124,6 +125,13 @@ def _check_variant(variant: Mapping[str, Any]) -> None:
                     f"{where} has no {member}: a variant needs an InstanceType and an "
                     "InitialInstanceCount, or a ServerlessConfig."
                 )
+    instance_type = variant.get("InstanceType", "")
+    if "VolumeSizeInGB" in variant and InstanceType.parse(instance_type).has_own_disk:
+        # As users quote it: aws/sagemaker-python-sdk#4828.
+        raise ValidationException(
+            "VolumeSize parameter is not allowed for the selected Instance type. "
+            f"{where}: {instance_type} has a disk of its own; leave VolumeSizeInGB out."
+        )
 
 
 def _summarized(config: EndpointConfig) -> dict[str, Any]:

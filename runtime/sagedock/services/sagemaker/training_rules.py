@@ -77,6 +77,12 @@ def _check_resources(request: Request) -> None:
     if resources is None:
         raise refusals.null_member("resourceConfig")
     if resources.get("InstanceGroups"):
+        if "InstanceType" in resources or "InstanceCount" in resources:
+            # As users quote it: aws/sagemaker-python-sdk#5555.
+            raise ValidationException(
+                "InstanceType or InstanceCount cannot be specified with InstanceGroups. Leave them "
+                "to the groups."
+            )
         raise _not_emulated(
             "ResourceConfig.InstanceGroups", "Use one InstanceType with an InstanceCount."
         )
@@ -133,8 +139,15 @@ def _check_channels(request: Request) -> None:
             raise ValidationException(f"{where} has no DataSource.S3DataSource.")
         if channel["DataSource"]["S3DataSource"]["S3DataType"] == "Converse":
             raise _not_emulated(f"S3DataType Converse ({where})", "Use S3Prefix or ManifestFile.")
+        mode = channel.get("InputMode", default_mode)
+        if channel.get("CompressionType", "None") != "None" and mode != "Pipe":
+            # As users quote it: aws/sagemaker-python-sdk#716.
+            raise ValidationException(
+                f"Invalid compression type for channel {channel['ChannelName']}: {mode} mode only "
+                f"supports NONE, got {channel['CompressionType']} instead"
+            )
         # FastFile shows the script the same folder as File; a pipe is something else.
-        if channel.get("InputMode", default_mode) == "Pipe":
+        if mode == "Pipe":
             raise _not_emulated(f"input mode Pipe ({where})", "Use the input mode File.")
         if channel["DataSource"]["S3DataSource"]["S3DataType"] == "AugmentedManifestFile":
             raise _not_emulated(
