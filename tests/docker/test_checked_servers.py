@@ -113,7 +113,7 @@ def test_sd516_a_request_without_an_answer_is_a_model_error(
     said = served.dock.refusal(served.name, b'{"instances": [[1, 2]]}')
     assert said["Error"]["Code"] == "ModelError"
     assert "closed the connection without an answer" in said["Error"]["Message"]
-    wait_for(lambda: served.log, lambda log: any("KeyError: 'rows'" in line for line in log), 20)
+    wait_for(lambda: served.log, lambda log: any("KeyError: 'rows'" in line for line in log))
 
 
 def test_sd514_a_shell_script_without_exec_is_killed_as_process_1(
@@ -127,7 +127,7 @@ def test_sd514_a_shell_script_without_exec_is_killed_as_process_1(
     container = engine.client.containers.create(tag, "serve", init=False)
     try:
         container.start()
-        wait_for(lambda: container.top()["Processes"], lambda found: len(found) == 2, 20)
+        wait_for(lambda: container.top()["Processes"], lambda found: len(found) == 2)
         container.stop(timeout=2)
         assert container.wait()["StatusCode"] == 137
     finally:
