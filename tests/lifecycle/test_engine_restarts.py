@@ -113,7 +113,7 @@ def test_a_job_that_ended_with_its_engine_is_failed_and_told_why(
     )
     assert house.log("job/") == ["training"]
     list_all = mortal.engine.client.containers.list
-    wait_for(lambda: list_all(all=True), lambda left: left == [])
+    wait_for(lambda: list_all(all=True, ignore_removed=True), lambda left: left == [])
 
 
 def test_a_job_that_outlived_its_engine_goes_on(house: House, mortal: Daemon, image: str) -> None:
