@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backends.stages import Stage
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock.backends.base import Run
 from sagedock.errors import ImageNotFound
 
@@ -90,7 +90,7 @@ def test_timestamps_never_go_back(stage: Stage) -> None:
 def test_the_exit_code_is_the_runs_own(stage: Stage, code: int) -> None:
     run = stage.start(stage.play().exits(code))
 
-    assert run.wait(30) == code
+    assert run.wait(PATIENCE) == code
     assert not run.lost
 
 
@@ -101,7 +101,7 @@ def test_waiting_gives_up_after_its_time(stage: Stage) -> None:
     assert run.wait(0.01) is None
     assert not run.lost
     play.goes_on()
-    assert run.wait(30) == 3
+    assert run.wait(PATIENCE) == 3
 
 
 def test_stopping_sends_sigterm(stage: Stage) -> None:
@@ -133,7 +133,7 @@ def test_a_stop_right_after_the_start_is_not_missed(stage: Stage) -> None:
 
 def test_stopping_what_has_ended_changes_nothing(stage: Stage) -> None:
     run = stage.start(stage.play().exits(5))
-    run.wait(30)
+    run.wait(PATIENCE)
 
     run.stop(grace_seconds=0)
     run.close()
@@ -153,7 +153,7 @@ def test_closing_ends_what_still_runs(stage: Stage) -> None:
 def test_files_below_opt_ml_are_ours_to_see(stage: Stage) -> None:
     play = stage.play().writes("top", b"1").writes("model/weights", b"2")
     ml: Path = stage.ml
-    stage.start(play).wait(30)
+    stage.start(play).wait(PATIENCE)
 
     assert (ml / "top").read_bytes() == b"1"
     assert (stage.model / "weights").read_bytes() == b"2"
@@ -186,17 +186,17 @@ def test_a_restarted_emulator_finds_its_runs(stage: Stage) -> None:
     assert found.address(8080) == run.address(8080)
     play.goes_on()
     assert [line.text for line in found.lines(seen.position)] == ["after"]
-    assert found.wait(30) == 4
+    assert found.wait(PATIENCE) == 4
 
 
 def test_a_run_that_ended_meanwhile_is_found_with_its_code_and_lines(stage: Stage) -> None:
     run = stage.start(stage.play().prints("said").exits(6))
-    run.wait(30)
+    run.wait(PATIENCE)
 
     found = stage.restarted().find(run.id)
 
     assert found is not None
-    assert found.wait(30) == 6
+    assert found.wait(PATIENCE) == 6
     assert texts(found) == ["said"]
 
 
@@ -214,9 +214,9 @@ def test_cleaning_ends_what_is_not_kept(stage: Stage) -> None:
 
     stage.backend.clean(frozenset({kept.id}))
 
-    assert other.wait(30) == 137
+    assert other.wait(PATIENCE) == 137
     kept_play.goes_on()
-    assert kept.wait(30) == 9
+    assert kept.wait(PATIENCE) == 9
 
 
 def test_an_unknown_image_is_refused_by_name(stage: Stage) -> None:
@@ -234,4 +234,4 @@ def test_many_runs_at_once_keep_to_themselves(stage: Stage) -> None:
         outputs = list(pool.map(texts, runs))
 
     assert outputs == [["mine"]] * 20
-    assert [run.wait(30) for run in runs] == [0] * 20
+    assert [run.wait(PATIENCE) for run in runs] == [0] * 20

@@ -14,6 +14,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from backends.byo import containers_of
 from backends.stages import DockerStage
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends.base import Run
 from sagedock.backends.docker import translation
 from sagedock.backends.docker.backend import DockerBackend
@@ -211,7 +212,7 @@ def test_what_a_killed_emulator_left_is_found_by_label_and_removed(
     docker_stage: DockerStage, engine: Engine
 ) -> None:
     docker_stage.start(docker_stage.play().waits())
-    docker_stage.start(docker_stage.play().exits(1)).wait(30)
+    docker_stage.start(docker_stage.play().exits(1)).wait(PATIENCE)
     hosts = ("algo-1", "algo-2")
     docker_stage.start(docker_stage.play().waits(), hosts=hosts, labels={"job": "two"})
     assert len(containers_of(docker_stage)) == 3

@@ -8,6 +8,7 @@ import pytest
 
 from backends.byo import containers_of
 from backends.stages import DockerStage
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends.base import RunSpec
 from sagedock.backends.docker.equipment import Equipment
 from sagedock.backends.docker.translation import Sizes
@@ -39,7 +40,7 @@ def test_the_end_of_a_run_that_needed_more_than_its_memory_says_so(
     small_stage: DockerStage,
 ) -> None:
     run = small_stage.start(small_stage.play().prints("eats").does(EATS))
-    assert run.wait(60) == 137
+    assert run.wait(PATIENCE) == 137
     assert run.remark == "killed for memory: it needed more than its limit of 0.0625 GiB"
     assert not run.lost
 
@@ -49,7 +50,7 @@ def test_a_child_that_was_killed_for_memory_is_named_when_the_run_fails(
 ) -> None:
     run = small_stage.start(small_stage.play().does(CHILD_EATS).exits(3))
     assert [line.text for line in run.lines()] == ["the child ended with -9"]
-    assert run.wait(60) == 3
+    assert run.wait(PATIENCE) == 3
     assert run.remark == "one of its processes was killed for memory, at the limit of 0.0625 GiB"
 
 
@@ -57,16 +58,16 @@ def test_nothing_is_said_of_a_child_s_memory_when_the_run_ends_well(
     small_stage: DockerStage,
 ) -> None:
     run = small_stage.start(small_stage.play().does(CHILD_EATS).exits(0))
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE) == 0
     assert run.remark == ""
 
 
 def test_the_remark_is_there_for_who_looks_after_a_restart(small_stage: DockerStage) -> None:
     run = small_stage.start(small_stage.play().does(EATS))
-    assert run.wait(60) == 137
+    assert run.wait(PATIENCE) == 137
     found = small_stage.restarted().find(run.id)
     assert found is not None
-    assert found.wait(30) == 137
+    assert found.wait(PATIENCE) == 137
     assert found.remark == run.remark
 
 
@@ -75,7 +76,7 @@ def test_an_exit_code_of_the_script_s_own_needs_no_remark(
     docker_stage: DockerStage, code: int
 ) -> None:
     run = docker_stage.start(docker_stage.play().exits(code))
-    assert run.wait(30) == code
+    assert run.wait(PATIENCE) == code
     assert run.remark == ""
     assert not run.lost
 
@@ -83,7 +84,7 @@ def test_an_exit_code_of_the_script_s_own_needs_no_remark(
 def test_a_run_that_kills_itself_ends_with_137_and_no_remark(docker_stage: DockerStage) -> None:
     kills = "import ctypes; os.kill(os.getpid(), signal.SIGKILL)"
     run = docker_stage.start(docker_stage.play().prints("bye").does(kills))
-    assert run.wait(30) == 137
+    assert run.wait(PATIENCE) == 137
     assert (run.remark, run.lost) == ("", False)
 
 
@@ -120,7 +121,7 @@ def test_a_run_that_somebody_else_removes_comes_to_its_end(docker_stage: DockerS
     lines = run.lines()
     next(lines)
     docker_stage.engine.client.api.remove_container(run.id.partition(";")[2], force=True)
-    assert run.wait(30) in (None, 137), (
+    assert run.wait(PATIENCE) in (None, 137), (
         "whether its code could still be asked for is a matter of luck"
     )
     assert list(lines) == []
@@ -131,5 +132,5 @@ def test_a_run_that_somebody_else_removes_comes_to_its_end(docker_stage: DockerS
 def test_a_run_is_not_told_before_its_files_are_there(docker_stage: DockerStage) -> None:
     ml: Path = docker_stage.ml
     run = docker_stage.start(docker_stage.play().writes("top", b"x" * 10_000_000))
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
     assert (ml / "top").stat().st_size == 10_000_000

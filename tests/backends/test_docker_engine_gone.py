@@ -14,6 +14,7 @@ import pytest
 from backends.byo import containers_of
 from backends.stages import DockerStage
 from daemons import Daemon
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends.base import Run
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
@@ -67,7 +68,7 @@ class Reader:
         self._first = threading.Event()
         self._thread = threading.Thread(target=self._read, args=(run,), daemon=True)
         self._thread.start()
-        assert self._first.wait(30)
+        assert self._first.wait(PATIENCE)
 
     def _read(self, run: Run) -> None:
         for line in run.lines():
@@ -111,7 +112,7 @@ def test_a_run_that_the_engine_ended_with_itself_is_lost_and_told_so(
     run = stage.start(stage.play().does(answer).does(COUNTS))
     reader = Reader(run)
     restart(mortal)
-    assert run.wait(60) is None
+    assert run.wait(PATIENCE) is None
     assert run.lost
     assert run.remark == STOPPED
     assert_counted([line for line in reader.all() if line not in ("saved", "failed")])
@@ -128,7 +129,7 @@ def test_it_is_told_so_too_where_a_service_manager_holds_the_socket(
             run = stage.start(stage.play().does(answer).does(COUNTS))
             reader = Reader(run)
             restart(mortal)
-            assert (run.wait(60), run.remark) == (None, STOPPED)
+            assert (run.wait(PATIENCE), run.remark) == (None, STOPPED)
             assert_counted([line for line in reader.all() if line != "saved"])
     finally:
         mortal.let_go_of_socket()
@@ -141,7 +142,7 @@ def test_a_run_that_ignored_the_engine_s_end_and_was_killed_is_lost_too(
     run = stage.start(stage.play().ignores_sigterm().does(COUNTS))
     reader = Reader(run)
     restart(mortal)
-    assert run.wait(60) is None
+    assert run.wait(PATIENCE) is None
     assert run.remark == STOPPED
     assert_counted(reader.all())
 
@@ -152,7 +153,7 @@ def test_a_run_whose_engine_was_killed_is_ended_when_it_is_back_and_lost(
     run = stage.start(stage.play().does(COUNTS))
     reader = Reader(run)
     restart(mortal, signal.SIGKILL)
-    assert run.wait(60) is None
+    assert run.wait(PATIENCE) is None
     assert run.remark == STOPPED
     assert_read_once(reader.all(), run)
 
@@ -162,13 +163,13 @@ def test_what_ended_before_the_engine_did_keeps_its_own_code(
     mortal: Daemon, stage: DockerStage, code: int
 ) -> None:
     run = stage.start(stage.play().prints("said").exits(code))
-    assert run.wait(60) == code
+    assert run.wait(PATIENCE) == code
     restart(mortal)
     assert (run.wait(0), run.lost, run.remark) == (code, False, "")
     assert [line.text for line in run.lines()] == ["said"]
     found = DockerBackend(stage.engine, stage.folder).find(run.id)
     assert found is not None
-    assert found.wait(60) == code
+    assert found.wait(PATIENCE) == code
     run.close()
 
 
@@ -178,7 +179,7 @@ def test_an_engine_that_stays_away_loses_its_runs(mortal: Daemon, stage: DockerS
     reader = Reader(run)
     mortal.stop(signal.SIGKILL)
     try:
-        assert run.wait(60) is None
+        assert run.wait(PATIENCE) is None
         assert run.lost
         assert "went away while it ran, and did not come back within 1 s" in run.remark
         assert_counted(reader.all())
@@ -190,7 +191,7 @@ def test_a_run_begun_after_the_engine_is_back_is_as_any(mortal: Daemon, stage: D
     restart(mortal)
     run = stage.start(stage.play().prints("fresh").exits(3))
     assert [line.text for line in run.lines()] == ["fresh"]
-    assert run.wait(60) == 3
+    assert run.wait(PATIENCE) == 3
 
 
 def test_a_start_waits_for_an_engine_that_is_on_its_way(mortal: Daemon, stage: DockerStage) -> None:
@@ -249,7 +250,7 @@ def test_a_way_to_the_engine_that_breaks_is_no_engine_that_stops(
                 connection.shutdown(socket.SHUT_RDWR)
         assert run.wait(1) is None
         play.goes_on()
-        assert (run.wait(60), run.lost, run.remark) == (code, False, "")
+        assert (run.wait(PATIENCE), run.lost, run.remark) == (code, False, "")
         assert_counted(reader.all())
 
 
@@ -262,7 +263,7 @@ def test_an_engine_that_answers_late_is_no_engine_that_stops(
     really = stage.engine.answers
     monkeypatch.setattr(stage.engine, "answers", lambda: next(late, None) is None and really())
     (stage.folder / "run-1/ml/go").touch()
-    assert (run.wait(60), run.lost, run.remark) == (1, False, "")
+    assert (run.wait(PATIENCE), run.lost, run.remark) == (1, False, "")
 
 
 # --- it leaves them running --------------------------------------------------------------------
@@ -279,7 +280,7 @@ def test_a_run_that_outlives_the_engine_goes_on_and_its_log_is_whole(
     assert run.wait(0.2) is None
     assert not run.lost
     play.goes_on()
-    assert run.wait(60) == 4
+    assert run.wait(PATIENCE) == 4
     assert run.remark == ""
     said = reader.all()
     assert_read_once(said, run)
@@ -296,7 +297,7 @@ def test_a_code_of_its_own_after_the_engine_is_back_is_its_own(
     restart(mortal)
     assert run.wait(3) is None
     play.goes_on()
-    assert (run.wait(60), run.remark, run.lost) == (code, "", False)
+    assert (run.wait(PATIENCE), run.remark, run.lost) == (code, "", False)
 
 
 def test_a_stop_is_carried_out_when_the_engine_is_back(

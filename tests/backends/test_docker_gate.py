@@ -16,7 +16,7 @@ import pytest
 from backends.byo import containers_of
 from backends.stages import DockerStage
 from daemons import Daemon
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock.backends.base import Mount, RunSpec
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
@@ -89,7 +89,7 @@ def test_what_is_staged_after_the_start_is_there_and_the_gate_leaves_no_trace(
     stage_files(wanted)
     run = stage.backend.start(wanted)
     assert [line.text for line in run.lines()] == ["['training'] "]
-    assert run.wait(30) == 7
+    assert run.wait(PATIENCE) == 7
     assert len(containers_of(stage)) == 1
 
 
@@ -108,7 +108,7 @@ def test_to_abandon_what_was_started_changes_nothing(stage: DockerStage, tmp_pat
     stage_files(wanted)
     run = stage.backend.start(wanted)
     stage.backend.abandon("ahead")
-    assert run.wait(30) == 7
+    assert run.wait(PATIENCE) == 7
 
 
 def test_cleaning_removes_what_waits_at_its_gate(stage: DockerStage, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_container_that_was_stopped_at_its_gate_is_started_anew(
     stage.engine.client.api.wait(begun["Id"])
     stage_files(wanted)
     run = stage.backend.start(wanted)
-    assert run.wait(30) == 7
+    assert run.wait(PATIENCE) == 7
     assert len(containers_of(stage)) == 1
 
 
@@ -162,7 +162,7 @@ def test_a_container_whose_engine_was_restarted_at_its_gate_is_started_anew(
         stage_files(wanted)
         run = there.backend.start(wanted)
         starting.join()
-        assert run.wait(30) == 7
+        assert run.wait(PATIENCE) == 7
         there.backend.clean(frozenset())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from backends.stages import DockerStage
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends.base import Run
 from sagedock.backends.docker.networks import JOB_NETWORKS
 
@@ -69,7 +70,7 @@ def containers_home(stage: DockerStage) -> str:
 @pytest.mark.parametrize("count", [2, 4])
 def test_the_hosts_of_a_job_find_each_other_by_name(docker_stage: DockerStage, count: int) -> None:
     runs, told = start(docker_stage, count)
-    assert [run.wait(60) for run in runs] == [0] * count
+    assert [run.wait(PATIENCE) for run in runs] == [0] * count
     addresses = told[0][0]
     assert len(set(addresses.values())) == count
     for found, interfaces, knew_itself in told:
@@ -80,12 +81,12 @@ def test_the_hosts_of_a_job_find_each_other_by_name(docker_stage: DockerStage, c
 
 def test_isolated_hosts_find_each_other_too(docker_stage: DockerStage) -> None:
     runs, _ = start(docker_stage, 2, isolated=True)
-    assert [run.wait(60) for run in runs] == [0, 0]
+    assert [run.wait(PATIENCE) for run in runs] == [0, 0]
 
 
 def test_the_network_goes_with_the_last_host(docker_stage: DockerStage) -> None:
     (first, second), _ = start(docker_stage, 2)
-    assert [first.wait(60), second.wait(60)] == [0, 0]
+    assert [first.wait(PATIENCE), second.wait(PATIENCE)] == [0, 0]
     first.close()
     assert len(job_networks(docker_stage)) == 1
     second.close()
@@ -100,7 +101,7 @@ def test_the_network_goes_with_the_last_host_after_a_restart_too(
     found = [successor.find(run.id) for run in runs]
     for run in found:
         assert run is not None
-        assert run.wait(60) == 0
+        assert run.wait(PATIENCE) == 0
         run.close()
     assert job_networks(docker_stage) == set()
 

@@ -15,6 +15,7 @@ from docker.types import IPAMConfig, IPAMPool
 from backends.byo import containers_of
 from backends.stages import DockerStage
 from daemons import Daemon, daemon, why_none
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.surroundings import NoSight
@@ -87,7 +88,7 @@ def test_a_run_on_a_disk_that_fills_up_ends_with_its_own_code(
     first = next(run.lines())
     with full(small):
         (tmp_path / "run-1/ml/go").touch()
-        assert run.wait(60) == 1
+        assert run.wait(PATIENCE) == 1
         assert (run.lost, run.remark) == (False, "")
         # What it said while there was no room the engine has lost itself.
         assert first.text == "begun"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from backends.stages import DockerStage
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock.backends.base import Run
 
 pytestmark = pytest.mark.docker
@@ -142,7 +142,7 @@ def test_a_log_that_the_engine_cannot_read_is_given_up(
     docker_stage: DockerStage, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = docker_stage.start(docker_stage.play().prints("said"))
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
     container = run.id.partition(";")[2]
     log = Path(docker_stage.engine.client.api.inspect_container(container)["LogPath"])
     if not log.exists():
@@ -160,4 +160,4 @@ def test_a_container_that_says_nothing_for_long_is_followed_on(
     play = docker_stage.play().prints("one").prints("begun, ", end="").does("time.sleep(1)")
     run = docker_stage.start(play.prints("and ended").does("time.sleep(1)").exits(3))
     assert [line.text for line in run.lines()] == ["one", "begun, and ended"]
-    assert (run.wait(30), run.lost) == (3, False)
+    assert (run.wait(PATIENCE), run.lost) == (3, False)

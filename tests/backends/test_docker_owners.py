@@ -17,6 +17,7 @@ import pytest
 
 from backends.stages import DockerStage, ProcessPlay
 from daemons import Daemon
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends.base import Mount, Run, RunSpec
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
@@ -100,7 +101,7 @@ def lines(run: Run) -> list[str]:
 def test_a_run_in_an_image_of_ours_is_that_user(ours: str, stage: DockerStage) -> None:
     run = stage.start(stage.play().does(WHO).does(WRITES), image=ours)
     assert lines(run) == [f"{UID} {GID} sagedock sagedock", "/tmp True"]
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
     assert strangers(stage.folder) == []
     assert (stage.folder / "run-1/ml/failure").read_text() == "f"
 
@@ -117,7 +118,7 @@ def test_its_own_pip_install_works(ours: str, stage: DockerStage) -> None:
     says = "subprocess.run([sys.executable, '-c', 'import tiny; print(tiny.WORD)'], check=True)"
     run = stage.start(stage.play().does(installs + says), image=ours)
     assert lines(run)[-1] == "installed"
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE) == 0
 
 
 def in_one_folder(stage: DockerStage, play: ProcessPlay) -> RunSpec:
@@ -130,7 +131,7 @@ def test_what_another_s_image_writes_as_root_is_given_to_that_user(stage: Docker
     spec = in_one_folder(stage, stage.play().does("print(os.getuid())").does(WRITES))
     run = stage.backend.start(spec)
     assert lines(run) == ["0"]
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
     assert strangers(spec.workdir) == []
     assert (spec.workdir / "ml/model/deep/er/weights").read_text() == "w"
     shutil.rmtree(spec.workdir)
@@ -144,7 +145,7 @@ def test_it_is_given_also_when_the_end_is_only_seen_after_a_restart(stage: Docke
     (spec.workdir / "ml" / "go").touch()
     found = stage.restarted().find(run.id)
     assert found is not None
-    assert found.wait(30) == 0
+    assert found.wait(PATIENCE) == 0
     assert strangers(spec.workdir) == []
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from backends.stages import DockerStage
 from daemons import Daemon, daemon, why_none
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock.backends.base import Mount, Run
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
@@ -44,7 +44,7 @@ said = [line.text for line in run.lines()]
 served = stage.start(stage.play().serves(), ports=(8080,))
 told = {
     'sight': type(stage.backend._seen).__name__,
-    'said': said, 'code': run.wait(60), 'model': (stage.model / 'out').read_text(),
+    'said': said, 'code': run.wait(600), 'model': (stage.model / 'out').read_text(),
     'answer': answer(served, b'ping').decode(),
 }
 stage.backend.clean(frozenset())
@@ -84,7 +84,7 @@ def test_a_mount_that_is_read_only_is(docker_stage: DockerStage) -> None:
     mounts = (spec.mounts[0], Mount(docker_stage.model, "/opt/ml/model", True))
     run = docker_stage.start(play, mounts=mounts, workdir=spec.workdir, entrypoint=spec.entrypoint)
     assert "Read-only file system" in "".join(line.text for line in run.lines())
-    assert run.wait(30) == 1
+    assert run.wait(PATIENCE) == 1
 
 
 def test_a_folder_behind_a_link_and_with_a_colon_is_shown(docker_stage: DockerStage) -> None:
@@ -197,7 +197,7 @@ def test_data_goes_there_and_what_the_run_writes_comes_back(far_stage: DockerSta
     play = play.writes("model/weights", b"w" * 100_000).writes("output/failure", b"no luck")
     run = far_stage.start(play.exits(1))
     assert [line.text for line in run.lines()] == [str(sum(range(1000)))]
-    assert run.wait(60) == 1
+    assert run.wait(PATIENCE) == 1
     assert (far_stage.model / "weights").read_bytes() == b"w" * 100_000
     assert (ml / "output/failure").read_text() == "no luck"
     assert (ml / "output/data").is_dir()
@@ -207,11 +207,11 @@ def test_data_goes_there_and_what_the_run_writes_comes_back(far_stage: DockerSta
 def test_what_it_wrote_comes_back_also_after_a_restart(far_stage: DockerStage) -> None:
     ml = far_stage.ml
     run = far_stage.start(far_stage.play().prints("on").writes("late", b"kept").exits(0))
-    run.wait(60)
+    run.wait(PATIENCE)
     (ml / "late").unlink()
     found = far_stage.restarted().find(run.id)
     assert found is not None
-    assert found.wait(60) == 0
+    assert found.wait(PATIENCE) == 0
     assert (ml / "late").read_bytes() == b"kept"
 
 
@@ -219,7 +219,7 @@ def test_links_that_lead_outside_do_not_come_back(far_stage: DockerStage) -> Non
     ml = far_stage.ml
     links = "os.symlink('/etc/passwd', ml + '/bad'); os.symlink('inner', ml + '/good')"
     run = far_stage.start(far_stage.play().writes("inner", b"i").does(links))
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE) == 0
     assert not (ml / "bad").is_symlink()
     assert (ml / "good").read_bytes() == b"i"
 
@@ -256,4 +256,4 @@ def test_a_run_there_reaches_us_here(far: Daemon, far_stage: DockerStage) -> Non
         where = (far_stage.backend.host_address(), listening.getsockname()[1])
         connects = f"import socket; socket.create_connection({where!r}, 10).close()"
         run = far_stage.start(far_stage.play().does(connects))
-        assert run.wait(60) == 0
+        assert run.wait(PATIENCE) == 0

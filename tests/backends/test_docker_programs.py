@@ -8,6 +8,7 @@ import pytest
 
 from backends.byo import Maker, containers_of
 from backends.stages import DockerStage
+from requests_as_sdks_send import PATIENCE
 from sagedock.errors import ImageNotFound, RunFailedToStart
 
 pytestmark = pytest.mark.docker
@@ -121,7 +122,7 @@ def test_what_is_fine_is_run(docker_stage: DockerStage, byo: Maker) -> None:
     image = byo.image(train=b"#!/usr/bin/env python3\nprint('trained')\n")
     run = docker_stage.start(None, image=image)
     assert [line.text for line in run.lines()] == ["trained"]
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
 
 
 def test_a_program_by_a_link_and_one_below_the_working_folder_are_found(

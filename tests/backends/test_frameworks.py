@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends import frameworks as frameworks_module
 from sagedock.backends import interpreters, recipes
 from sagedock.backends.base import Mount, RunSpec
@@ -199,7 +200,7 @@ def test_mxnet_runs_in_its_environment(tmp_path: Path, frameworks: Path) -> None
     run = backend.start(spec)
 
     assert [line.text for line in run.lines()] == ["1.9.1 4.0"]
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE) == 0
 
 
 def test_asking_for_what_is_ready_runs_no_program(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from backends.stages import IMAGE, ProcessStage
+from requests_as_sdks_send import PATIENCE
 from sagedock.backends import processes
 from sagedock.backends.base import Mount, Run
 from sagedock.backends.framework_builds import Framework
@@ -186,7 +187,7 @@ def test_a_signal_is_128_and_its_number_and_leaves_no_remark(
     run = process_stage.start(process_stage.play().does(f"os.kill(os.getpid(), {int(number)})"))
 
     assert [line.text for line in run.lines()] == []
-    assert run.wait(30) == 128 + number
+    assert run.wait(PATIENCE) == 128 + number
 
 
 def test_stderr_and_stdout_keep_their_order(process_stage: ProcessStage) -> None:
@@ -203,7 +204,7 @@ def test_daemons_of_a_run_end_with_it(process_stage: ProcessStage) -> None:
     ml = process_stage.ml
     run = process_stage.start(process_stage.play().does(DAEMON).exits(0))
 
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
 
     assert not is_running(int((ml / "daemon").read_text()))
 
@@ -225,14 +226,14 @@ def test_children_without_the_mark_end_with_the_run_too(process_stage: ProcessSt
     play = process_stage.play().does(f"import subprocess; child = {child}")
     play.does("open(ml + '/child', 'w').write(str(child.pid))").exits(0)
 
-    assert process_stage.start(play).wait(30) == 0
+    assert process_stage.start(play).wait(PATIENCE) == 0
 
     assert not is_running(int((ml / "child").read_text()))
 
 
 def test_nothing_remains_unreaped(process_stage: ProcessStage) -> None:
     run = process_stage.start(process_stage.play().exits(0))
-    run.wait(30)
+    run.wait(PATIENCE)
 
     assert processes.started(address_of(run).pid) is None
 
@@ -246,7 +247,7 @@ def test_a_killed_shell_gives_its_own_code_and_takes_the_run_along(
 
     os.kill(address_of(run).pid, signal.SIGKILL)
 
-    assert run.wait(30) == 137
+    assert run.wait(PATIENCE) == 137
     assert not is_running(pid)
 
 
@@ -254,12 +255,12 @@ def test_a_code_that_nobody_wrote_is_lost_after_a_restart(process_stage: Process
     run = process_stage.start(process_stage.play().prints("here").waits())
     next(run.lines())
     os.kill(address_of(run).pid, signal.SIGKILL)
-    run.wait(30)
+    run.wait(PATIENCE)
 
     found = process_stage.restarted().find(run.id)
 
     assert found is not None
-    assert found.wait(30) is None
+    assert found.wait(PATIENCE) is None
     assert found.lost
     assert [line.text for line in found.lines()] == ["here"]
 
@@ -273,7 +274,7 @@ def test_a_reused_pid_is_never_taken_for_a_run(process_stage: ProcessStage) -> N
     found = process_stage.restarted().find(str(stranger))
 
     assert found is not None
-    assert found.wait(30) is None
+    assert found.wait(PATIENCE) is None
     assert found.lost
     found.stop(0)
     assert run.wait(0) is None
@@ -286,7 +287,7 @@ def test_a_run_of_before_the_machines_restart_is_over(process_stage: ProcessStag
     found = process_stage.restarted().find(str(replace(address_of(run), boot="another")))
 
     assert found is not None
-    assert found.wait(30) is None
+    assert found.wait(PATIENCE) is None
     assert found.lost
 
 
@@ -317,7 +318,7 @@ def test_a_run_survives_the_death_of_the_emulator(process_stage: ProcessStage) -
     assert found.wait(0.01) is None
     play.goes_on()
     assert [line.text for line in found.lines()] == ["after"]
-    assert found.wait(30) == 3
+    assert found.wait(PATIENCE) == 3
 
 
 def test_cleaning_ends_orphans_of_this_home_alone(
@@ -330,10 +331,10 @@ def test_cleaning_ends_orphans_of_this_home_alone(
 
     process_stage.restarted().clean(frozenset())
 
-    assert orphan.wait(30) == 137
+    assert orphan.wait(PATIENCE) == 137
     assert theirs.wait(0) is None
     neighbour.clean(frozenset())
-    assert theirs.wait(30) == 137
+    assert theirs.wait(PATIENCE) == 137
 
 
 def test_a_run_of_another_home_is_not_found(process_stage: ProcessStage) -> None:

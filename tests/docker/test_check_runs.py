@@ -66,7 +66,7 @@ def tag(engine: Engine, tmp_path: Path) -> Iterator[str]:
     """A name for an image; what has it is removed with the test, and no container of it is left."""
     name = f"sagedock-test/{MY_ALGO}-{abs(hash(tmp_path)):x}:1"
     yield name
-    left = engine.client.containers.list(all=True, filters={"label": f"{CHECK}={name}"})
+    left = engine.client.api.containers(all=True, filters={"label": f"{CHECK}={name}"})
     if engine.client.images.list(name):
         engine.client.images.remove(name, force=True)
     assert left == []
@@ -298,7 +298,7 @@ def test_a_running_emulator_s_containers_stay(
     (after,) = engine.client.containers.list(filters={"label": "sagedock.job=sleeps"})
     assert after.id == before.id
     mine = {"label": [f"{CHECK}=sagedock/python"]}
-    assert engine.client.containers.list(all=True, filters=mine) == []
+    assert engine.client.api.containers(all=True, filters=mine) == []
     dock.sagemaker.stop_training_job(TrainingJobName="sleeps")
     assert dock.ended("sleeps")["TrainingJobStatus"] == "Stopped"
 

@@ -55,8 +55,10 @@ class World:
         mine = {"label": f"sagedock.endpoint={self.name}"}
         if self.name in [one["EndpointName"] for one in self._endpoints()]:
             self.dock.sagemaker.delete_endpoint(EndpointName=self.name)
-        wait_for(lambda: self.engine.client.containers.list(all=True, filters=mine),
-                 lambda found: not found, 60)  # fmt: skip
+        wait_for(
+            lambda: self.engine.client.api.containers(all=True, filters=mine),
+            lambda found: not found,
+        )
         self.engine.client.images.remove(self.image, force=True)
 
     def _endpoints(self) -> list[dict[str, str]]:
@@ -84,13 +86,13 @@ def test_sd513_a_ping_waits_for_all_requests(world: Callable[[str], World]) -> N
     ]
     for one in asking:
         one.start()
-    time.sleep(0.5)  # all of them have to be on their way
     address = served.container.attrs["NetworkSettings"]
     networks = [net["IPAddress"] for net in address["Networks"].values()]
-    assert not ping(networks[0], 8080)
+    # Once enough of them are on their way.
+    wait_for(lambda: ping(networks[0], 8080), lambda answered: not answered)
     for one in asking:
         one.join()
-    assert ping(networks[0], 8080)
+    wait_for(lambda: ping(networks[0], 8080), bool)
 
 
 def test_sd514_a_server_that_only_prints_is_killed(world: Callable[[str], World]) -> None:
@@ -98,8 +100,10 @@ def test_sd514_a_server_that_only_prints_is_killed(world: Callable[[str], World]
     began = int(time.time()) - 1
     served.dock.sagemaker.delete_endpoint(EndpointName=served.name)
     mine = {"container": served.container.id, "event": "die"}
-    wait_for(lambda: served.engine.client.containers.list(filters={"id": served.container.id}),
-             lambda found: not found, 60)  # fmt: skip
+    wait_for(
+        lambda: served.engine.client.api.containers(filters={"id": served.container.id}),
+        lambda found: not found,
+    )
     now = int(time.time()) + 1
     events = served.engine.client.events(since=began, until=now, filters=mine, decode=True)
     assert [event["Actor"]["Attributes"]["exitCode"] for event in events] == ["137"]
@@ -113,7 +117,7 @@ def test_sd516_a_request_without_an_answer_is_a_model_error(
     said = served.dock.refusal(served.name, b'{"instances": [[1, 2]]}')
     assert said["Error"]["Code"] == "ModelError"
     assert "closed the connection without an answer" in said["Error"]["Message"]
-    wait_for(lambda: served.log, lambda log: any("KeyError: 'rows'" in line for line in log), 20)
+    wait_for(lambda: served.log, lambda log: any("KeyError: 'rows'" in line for line in log))
 
 
 def test_sd514_a_shell_script_without_exec_is_killed_as_process_1(
@@ -127,7 +131,7 @@ def test_sd514_a_shell_script_without_exec_is_killed_as_process_1(
     container = engine.client.containers.create(tag, "serve", init=False)
     try:
         container.start()
-        wait_for(lambda: container.top()["Processes"], lambda found: len(found) == 2, 20)
+        wait_for(lambda: container.top()["Processes"], lambda found: len(found) == 2)
         container.stop(timeout=2)
         assert container.wait()["StatusCode"] == 137
     finally:

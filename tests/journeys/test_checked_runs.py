@@ -12,7 +12,6 @@ import json
 import os
 import re
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,10 +165,7 @@ def metric_has_no_value(world: World) -> None:
 
 def stop_takes_all_the_grace(world: World) -> None:
     world.dock.sagemaker.create_training_job(**world.request())
-    wait_for(lambda: world.dock.sagemaker.describe_training_job(TrainingJobName=world.name),
-             lambda job: job["SecondaryStatus"] == "Training")  # fmt: skip
-    wait_for(lambda: world.dock.job_log(world.name), lambda log: True)
-    time.sleep(1.0)  # the handler has to be there before the signal is
+    wait_for(lambda: world.dock.job_log(world.name), lambda log: "listening" in log)
     world.dock.sagemaker.stop_training_job(TrainingJobName=world.name)
     job = world.dock.ended(world.name)
     assert job["TrainingJobStatus"] == "Stopped"

@@ -156,13 +156,13 @@ class House:
 
     def ended(self, name: str = "job") -> TrainingJob:
         """The job once it has ended and its thread with it."""
-        job = wait_for(lambda: self.jobs.get(name), lambda job: bool(job.has_ended), 20)
+        job = wait_for(lambda: self.jobs.get(name), lambda job: bool(job.has_ended))
         assert self.supervisor.join(20) == [] or self.endpoints.find()
         found: TrainingJob = job
         return found
 
     def reaches(self, status: str, name: str = "job") -> None:
-        wait_for(lambda: self.jobs.get(name).secondary_status, lambda now: bool(now == status), 20)
+        wait_for(lambda: self.jobs.get(name).secondary_status, lambda now: bool(now == status))
 
     # --- hosting ------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class House:
         def look() -> tuple[str, str]:
             return self.endpoints.get(name).status, self.route(name).status
 
-        wait_for(look, lambda seen: bool(seen[0] == seen[1] and seen[0] in wanted), 20)
+        wait_for(look, lambda seen: bool(seen[0] == seen[1] and seen[0] in wanted))
         return self.endpoints.get(name)
 
     def route(self, name: str = "dock") -> EndpointRoute:

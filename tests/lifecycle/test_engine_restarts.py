@@ -91,7 +91,7 @@ def test_a_server_that_ended_with_its_engine_is_started_again(
     assert answer(house) != ""
     mortal.stop()
     mortal.start()
-    wait_for(lambda: answer(house), bool, 60)
+    wait_for(lambda: answer(house), bool)
     assert house.settled().status == "InService"
     assert len(house.ports()) == len(before) == 1
     assert len(mortal.engine.client.containers.list(all=True)) == 1
@@ -102,10 +102,10 @@ def test_a_job_that_ended_with_its_engine_is_failed_and_told_why(
 ) -> None:
     job = {"TrainingImage": image, "TrainingInputMode": "File"}
     house.train("job", AlgorithmSpecification=job)
-    wait_for(lambda: house.log("job/"), lambda said: "training" in said, 60)
+    wait_for(lambda: house.log("job/"), lambda said: "training" in said)
     mortal.stop()
     mortal.start()
-    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended), 60)
+    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended))
     assert ended.status == "Failed"
     assert ended.failure_reason == (
         "InternalServerError: the Docker engine was stopped while it ran, and ended it. Create the "
@@ -113,7 +113,7 @@ def test_a_job_that_ended_with_its_engine_is_failed_and_told_why(
     )
     assert house.log("job/") == ["training"]
     list_all = mortal.engine.client.containers.list
-    wait_for(lambda: list_all(all=True), lambda left: left == [], 60)
+    wait_for(lambda: list_all(all=True, ignore_removed=True), lambda left: left == [])
 
 
 def test_a_job_that_outlived_its_engine_goes_on(house: House, mortal: Daemon, image: str) -> None:
@@ -123,11 +123,11 @@ def test_a_job_that_outlived_its_engine_goes_on(house: House, mortal: Daemon, im
     sleeps = ["sh", "-c", waits]
     job = {"TrainingImage": image, "TrainingInputMode": "File", "ContainerEntrypoint": sleeps}
     house.train("job", AlgorithmSpecification=job)
-    wait_for(lambda: house.log("job/"), lambda said: "begun" in said, 60)
+    wait_for(lambda: house.log("job/"), lambda said: "begun" in said)
     mortal.stop()
     mortal.start()
     (house.folder / "jobs/job/algo-1/ml/model/go").touch()
-    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended), 60)
+    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended))
     assert ended.status == "Completed", ended.failure_reason
     assert house.log("job/") == ["begun", "over"]
     mortal.stop()
@@ -152,5 +152,5 @@ def test_a_job_created_while_the_engine_restarts_waits_for_it(
     job = {"TrainingImage": image, "TrainingInputMode": "File", "ContainerEntrypoint": ["true"]}
     house.train("job", AlgorithmSpecification=job)
     mortal.start()
-    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended), 60)
+    ended = wait_for(lambda: house.jobs.get("job"), lambda found: bool(found.has_ended))
     assert ended.status == "Completed", ended.failure_reason

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lifecycle.house import BUCKET, House
-from requests_as_sdks_send import archive, wait_for
+from requests_as_sdks_send import PATIENCE, archive, wait_for
 from sagedock.domain.hosting import Endpoint
 from sagedock.store.database import DiskFull
 from scripted import Play
@@ -85,7 +85,7 @@ def test_an_endpoint_on_a_full_disk_fails_once_there_is_room(
     with monkeypatch.context() as disk:
         disk.setattr(house.endpoints, "save", no_room)
         house.deploy()
-        assert told.wait(10)
+        assert told.wait(PATIENCE)
         assert house.endpoints.get("dock").status == "Creating"
     assert "There is no room left" in (house.settled("Failed").failure_reason or "")
 
@@ -95,7 +95,7 @@ def test_a_server_that_never_gets_healthy_fails_the_endpoint(house: House) -> No
     house.hosting = house.hosting_with(startup_seconds=0.2)
     house.deploy()
     assert "No healthy /ping within 0.2 s" in (house.settled("Failed").failure_reason or "")
-    assert play.runs[0].wait(5) is not None
+    assert play.runs[0].wait(PATIENCE) is not None
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_a_server_that_dies_is_started_again(house: House) -> None:
     play = serving(house)
     house.backend.always("serve").serves()
     play.runs[0].close()
-    wait_for(lambda: len(house.backend.specs), lambda count: bool(count == 2), 10)
-    wait_for(house.servers, lambda servers: bool(servers == [1]), 10)
+    wait_for(lambda: len(house.backend.specs), lambda count: bool(count == 2))
+    wait_for(house.servers, lambda servers: bool(servers == [1]))
     assert ask(house) == 200
     assert house.endpoints.get("dock").status == "InService"
 
@@ -192,7 +192,7 @@ def test_a_server_that_keeps_dying_fails_the_endpoint(house: House) -> None:
     house.settled()
     for play in plays:
         run = play.wait_until_started()
-        wait_for(house.ports, lambda ports, run=run: run.address(8080)[1] in ports, 10)
+        wait_for(house.ports, lambda ports, run=run: run.address(8080)[1] in ports)
         run.close()
     reason = house.settled("Failed").failure_reason or ""
     assert "The model server ended 4 times" in reason
@@ -234,7 +234,7 @@ def test_the_other_server_of_a_variant_answers_while_one_is_down(house: House) -
     assert house.servers() == [1]
     assert ask(house) == 200
     later.goes_on()
-    wait_for(house.servers, lambda servers: bool(servers == [2]), 10)
+    wait_for(house.servers, lambda servers: bool(servers == [2]))
     assert second.runs[0].wait(0) is None
 
 
@@ -252,7 +252,7 @@ def test_an_update_swaps_to_the_new_servers_and_stops_the_old(house: House) -> N
     endpoint = house.settled()
     assert (endpoint.config_name, endpoint.next_config_name) == ("next", None)
     assert endpoint.variants[0].model == "other"
-    wait_for(lambda: old.runs[0].stops, lambda stops: bool(stops == [5]), 10)
+    wait_for(lambda: old.runs[0].stops, lambda stops: bool(stops == [5]))
     assert ask(house) == 200
 
 
@@ -272,9 +272,9 @@ def test_no_request_fails_while_an_endpoint_is_updated(house: House) -> None:
 
     asking = threading.Thread(target=keep_asking)
     asking.start()
-    wait_for(lambda: seen, lambda seen: len(seen) > 3, 10)
+    wait_for(lambda: seen, lambda seen: len(seen) > 3)
     house.hosting.update(house.updates("next"))
-    wait_for(lambda: house.endpoints.get("dock").config_name, lambda name: bool(name == "next"), 10)
+    wait_for(lambda: house.endpoints.get("dock").config_name, lambda name: bool(name == "next"))
     over.set()
     asking.join()
     assert set(seen) == {200}
@@ -360,7 +360,7 @@ def test_a_server_that_is_too_much_is_stopped_with_grace(house: House) -> None:
     house.settled()
     house.hosting.set_weights(house.updates(), {"v0": (None, 1)})
     assert house.settled().variants[0].current_count == 1
-    wait_for(lambda: [run.stops for run in play.runs], lambda stops: [5] in stops, 10)
+    wait_for(lambda: [run.stops for run in play.runs], lambda stops: [5] in stops)
     assert house.servers() == [1]
 
 
@@ -382,7 +382,7 @@ def test_more_servers_that_do_not_come_up_leave_what_there_was(house: House) -> 
 def test_a_deleted_endpoint_leaves_no_server_no_route_and_no_folder(house: House) -> None:
     run = serving(house).runs[0]
     house.deletes()
-    wait_for(house.is_gone, bool, 10)
+    wait_for(house.is_gone, bool)
     assert run.wait(0) is not None
     assert house.routes.get("dock") is None
     assert house.runs.of("arn:aws:sagemaker:us-east-1:000000000000:endpoint/dock") == []
@@ -395,7 +395,7 @@ def test_an_endpoint_deleted_while_its_server_comes_up_goes_without_waiting(hous
     house.deploy()
     run = play.wait_until_started()
     house.deletes()
-    wait_for(house.is_gone, bool, 10)
+    wait_for(house.is_gone, bool)
     assert run.wait(0) is not None
 
 
@@ -405,7 +405,7 @@ def test_the_name_of_a_deleted_endpoint_is_free_at_once(house: House) -> None:
         house.deploy()
         house.settled()
         house.deletes()
-        wait_for(house.is_gone, bool, 10)
+        wait_for(house.is_gone, bool)
 
 
 def test_a_failed_endpoint_can_be_deleted(house: House) -> None:
@@ -413,7 +413,7 @@ def test_a_failed_endpoint_can_be_deleted(house: House) -> None:
     house.deploy()
     house.settled("Failed")
     house.deletes()
-    wait_for(house.is_gone, bool, 10)
+    wait_for(house.is_gone, bool)
 
 
 def test_servers_begin_before_their_model_is_staged_and_are_given_up_with_it(house: House) -> None:

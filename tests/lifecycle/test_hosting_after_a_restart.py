@@ -42,7 +42,7 @@ def adopted(after: House) -> Iterator[House]:
 def test_a_server_that_outlived_the_restart_goes_on_serving(first: House) -> None:
     play = in_service(first)
     with adopted(first.left()) as after:
-        wait_for(after.servers, lambda servers: bool(servers == [1]), 10)
+        wait_for(after.servers, lambda servers: bool(servers == [1]))
         assert after.endpoints.get("dock").status == "InService"
         assert len(after.backend.specs) == 1
         assert play.runs[0].wait(0) is None
@@ -51,11 +51,11 @@ def test_a_server_that_outlived_the_restart_goes_on_serving(first: House) -> Non
 def test_an_adopted_server_that_dies_is_started_again(first: House) -> None:
     play = in_service(first)
     with adopted(first.left()) as after:
-        wait_for(after.servers, lambda servers: bool(servers == [1]), 10)
+        wait_for(after.servers, lambda servers: bool(servers == [1]))
         again = after.backend.expect("serve").serves()
         play.runs[0].close()
         again.wait_until_started()
-        wait_for(after.servers, lambda servers: bool(servers == [1]), 10)
+        wait_for(after.servers, lambda servers: bool(servers == [1]))
 
 
 def test_a_server_that_is_gone_is_started_again_as_system_update(first: House) -> None:
@@ -91,7 +91,7 @@ def test_an_endpoint_that_was_creating_is_created_from_the_start(first: House) -
     after.runs.add(RunRecord(run.id, ARN, "v0", {"config": "one", "stream": "s", "folder": "f"}))
     after.backend.expect("serve").serves()
     with adopted(after):
-        wait_for(after.servers, lambda servers: bool(servers == [1]), 10)
+        wait_for(after.servers, lambda servers: bool(servers == [1]))
         assert run.wait(0) is not None, "the half-started server would be an orphan"
 
 
@@ -104,7 +104,7 @@ def test_an_update_that_was_interrupted_is_carried_out(first: House) -> None:
     with adopted(after):
         endpoint = after.settled()
         assert endpoint.config_name == "next"
-        wait_for(lambda: old.runs[0].wait(0), lambda code: code is not None, 10)
+        wait_for(lambda: old.runs[0].wait(0), lambda code: code is not None)
 
 
 def test_an_interrupted_update_of_an_endpoint_whose_server_is_gone_rolls_back(first: House) -> None:
@@ -133,7 +133,7 @@ def test_servers_of_an_unfinished_update_are_ended(first: House) -> None:
     after.runs.add(RunRecord(half.id, ARN, "v0", {**record.details, "config": "never finished"}))
     after.backend.expect("serve").serves()
     with adopted(after):
-        wait_for(after.servers, lambda servers: bool(servers == [1]), 10)
+        wait_for(after.servers, lambda servers: bool(servers == [1]))
         assert half.wait(0) is not None
 
 
@@ -153,7 +153,7 @@ def test_an_endpoint_that_was_being_deleted_goes(first: House) -> None:
     endpoint = first.endpoints.get("dock")
     first.endpoints.save(endpoint.moved_to(DELETING, endpoint.modified))
     with adopted(first.left()) as after:
-        wait_for(after.is_gone, bool, 10)
+        wait_for(after.is_gone, bool)
         assert run.wait(0) is not None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lifecycle.house import House
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 from sagedock.backends.base import LogLine, Run, RunSpec
 from sagedock.lifecycle.log_pump import LogPump
 from sagedock.lifecycle.metric_watch import NAMESPACE, MetricWatch
@@ -28,7 +28,7 @@ def pump(house: House, run: Run, *sinks: MetricWatch) -> LogPump:
 def test_lines_appear_while_the_run_goes_on(house: House, tmp_path: Path) -> None:
     play = house.backend.expect("train").prints("one").waits().prints("two")
     running = pump(house, started(house, tmp_path))
-    wait_for(lambda: house.log(STREAM), lambda lines: bool(lines == ["one"]), 10)
+    wait_for(lambda: house.log(STREAM), lambda lines: bool(lines == ["one"]))
     play.goes_on()
     running.join()
     assert house.log(STREAM) == ["one", "two"]
@@ -39,7 +39,7 @@ def test_another_pump_goes_on_where_the_last_one_left(house: House, tmp_path: Pa
     play.prints(*map(str, range(3000, 6000)))
     run = started(house, tmp_path)
     first = pump(house, run)
-    wait_for(lambda: house.log(STREAM), bool, 10)
+    wait_for(lambda: house.log(STREAM), bool)
     first.leave()
     seen = len(house.log(STREAM))
     play.goes_on()
@@ -52,10 +52,10 @@ def test_a_pump_that_left_stores_no_more(house: House, tmp_path: Path) -> None:
     play = house.backend.expect("train").prints("one").waits().prints("two")
     run = started(house, tmp_path)
     running = pump(house, run)
-    wait_for(lambda: house.log(STREAM), bool, 10)
+    wait_for(lambda: house.log(STREAM), bool)
     running.leave()
     play.goes_on()
-    assert run.wait(5) == 0
+    assert run.wait(PATIENCE) == 0
     running.join()
     assert house.log(STREAM) == ["one"]
 
@@ -63,7 +63,7 @@ def test_a_pump_that_left_stores_no_more(house: House, tmp_path: Path) -> None:
 def test_a_stream_deleted_meanwhile_is_made_anew(house: House, tmp_path: Path) -> None:
     play = house.backend.expect("train").prints("one").waits().prints("two")
     running = pump(house, started(house, tmp_path))
-    wait_for(lambda: house.log(STREAM), bool, 10)
+    wait_for(lambda: house.log(STREAM), bool)
     house.events.delete_group(GROUP)
     play.goes_on()
     running.join()
@@ -90,7 +90,7 @@ def test_lines_that_cannot_be_stored_do_not_stop_those_after_them(
     play = house.backend.expect("train").prints("one").waits().prints("two")
     run = started(house, tmp_path)
     running = LogPump(run, GROUP, STREAM, OneFailure(house)).start()
-    wait_for(lambda: list(running.tail), bool, 10)
+    wait_for(lambda: list(running.tail), bool)
     play.goes_on()
     running.join()
     assert house.log(STREAM) == ["two"]

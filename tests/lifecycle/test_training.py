@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.house import BUCKET, House
-from requests_as_sdks_send import LEGACY_IMAGE, channel, wait_for
+from requests_as_sdks_send import LEGACY_IMAGE, PATIENCE, channel, wait_for
 from sagedock.domain.training import TrainingJob
 from sagedock.lifecycle.training_run import failure_reason
 from sagedock.store.database import DiskFull
@@ -96,7 +96,7 @@ def test_a_job_on_a_full_disk_gives_its_room_back_and_fails_once_there_is_some(
     with monkeypatch.context() as disk:
         disk.setattr(house.jobs, "save", no_room)
         play.goes_on()
-        wait_for(lambda: list((house.folder / "jobs").glob("*/*")), lambda left: not left, 20)
+        wait_for(lambda: list((house.folder / "jobs").glob("*/*")), lambda left: not left)
         assert not house.jobs.get("job").has_ended
     assert "exit code: 3" in (house.ended().failure_reason or "")
 
@@ -267,7 +267,7 @@ def test_a_second_host_that_cannot_start_ends_the_first(house: House) -> None:
     house.backend.expect("train").fails_to_start("No port is free.")
     house.train(ResourceConfig=TWO)
     assert house.ended().failure_reason == "ClientError: No port is free."
-    assert first.runs[0].wait(5) is not None
+    assert first.runs[0].wait(PATIENCE) is not None
 
 
 def test_sharded_objects_are_dealt_out_among_the_hosts(house: House) -> None:
@@ -322,7 +322,7 @@ def test_whoever_waits_hears_of_each_step(house: House) -> None:
     play.wait_until_started()
     play.goes_on()
     house.ended()
-    wait_for(lambda: seen, lambda s: bool(s and s[-1] == "Completed"), 5)
+    wait_for(lambda: seen, lambda s: bool(s and s[-1] == "Completed"))
     assert seen == ["Downloading", "Training", "Uploading", "Completed"]
 
 

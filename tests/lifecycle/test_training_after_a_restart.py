@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lifecycle.house import BUCKET, House, pause
+from requests_as_sdks_send import PATIENCE
 from sagedock.lifecycle.metric_watch import NAMESPACE
 from sagedock.store.metrics import MetricName
 from sagedock.store.runs import RunRecord
@@ -49,7 +50,7 @@ def test_a_job_that_ended_meanwhile_ends_with_its_exit_code(tmp_path: Path) -> N
     house.reaches("Training")
     after = house.left()
     play.goes_on()
-    assert run.wait(5) == 7
+    assert run.wait(PATIENCE) == 7
     after.adopt()
     assert after.ended().failure_reason == "AlgorithmError: late, exit code: 7"
     after.close()
@@ -117,7 +118,7 @@ def test_a_job_that_was_being_uploaded_is_uploaded_again(tmp_path: Path) -> None
     after = house.left()
     after.jobs.save(after.jobs.get("job").moved_to("Uploading", after.jobs.get("job").modified))
     play.goes_on()
-    assert run.wait(5) == 0
+    assert run.wait(PATIENCE) == 0
     after.adopt()
     job = after.ended()
     assert [step.status for step in job.transitions][-2:] == ["Uploading", "Completed"]
