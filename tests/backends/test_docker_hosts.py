@@ -84,6 +84,21 @@ def test_isolated_hosts_find_each_other_too(docker_stage: DockerStage) -> None:
     assert [run.wait(PATIENCE) for run in runs] == [0, 0]
 
 
+def test_a_host_that_has_ended_still_has_a_name(docker_stage: DockerStage) -> None:
+    """As in the cloud, where it stays until the job ends: who is later need not wait for it."""
+    hosts = ("algo-1", "algo-2")
+    job = {"hosts": hosts, "labels": {"job": "job"}}
+    early = docker_stage.start(docker_stage.play().exits(0), hostname="algo-1", **job)
+    late = docker_stage.play().waits().does("import socket; print(socket.gethostbyname('algo-1'))")
+    second = docker_stage.start(late, hostname="algo-2", **job)
+    assert early.wait(PATIENCE) == 0
+    early.close()
+    late.goes_on()
+    (line,) = second.lines()
+    assert ipaddress.ip_address(line.text) in ipaddress.ip_network(JOB_NETWORKS)
+    assert second.wait(PATIENCE) == 0
+
+
 def test_the_network_goes_with_the_last_host(docker_stage: DockerStage) -> None:
     (first, second), _ = start(docker_stage, 2)
     assert [first.wait(PATIENCE), second.wait(PATIENCE)] == [0, 0]
@@ -109,10 +124,11 @@ def test_the_network_goes_with_the_last_host_after_a_restart_too(
 @pytest.mark.parametrize("isolated", [False, True])
 def test_two_jobs_do_not_reach_each_other(docker_stage: DockerStage, isolated: bool) -> None:
     listens = "import socket; d = socket.create_server(('', 5000)); print('open', flush=True)"
-    hosts = ("algo-1", "algo-2")
     play = docker_stage.play().does(listens).waits()
-    wanted = {"hosts": hosts, "ports": (5000,), "isolated": isolated}
-    there = docker_stage.start(play, labels={"job": "there"}, **wanted)
+    wanted = {"ports": (5000,), "isolated": isolated}
+    there = docker_stage.start(
+        play, hosts=("far-1", "far-2"), hostname="far-1", labels={"job": "there"}, **wanted
+    )
     next(there.lines())
     networks = docker_stage.engine.client.api.inspect_container(there.id.partition(";")[2])
     address = next(iter(networks["NetworkSettings"]["Networks"].values()))["IPAddress"]
@@ -120,11 +136,13 @@ def test_two_jobs_do_not_reach_each_other(docker_stage: DockerStage, isolated: b
 import socket
 try: socket.create_connection(({address!r}, 5000), 2); print('reached')
 except OSError: print('not reached')
-try: socket.gethostbyname('algo-1'); print('known')
+try: socket.gethostbyname('far-1'); print('known')
 except OSError: print('unknown')
 """
-    here = docker_stage.start(docker_stage.play().does(tries), hostname="algo-2",
-                              labels={"job": "here"}, **wanted)  # fmt: skip
+    here = docker_stage.start(
+        docker_stage.play().does(tries), hosts=("algo-1", "algo-2"), hostname="algo-2",
+        labels={"job": "here"}, **wanted,
+    )  # fmt: skip
     assert [line.text for line in here.lines()] == ["not reached", "unknown"]
 
 

@@ -28,7 +28,7 @@ from sagedock.backends.docker.engine import GONE, Engine, explanation
 from sagedock.backends.docker.equipment import Equipment, Gpus, Policy
 from sagedock.backends.docker.files import copy_in, copy_out, has_foreign_files
 from sagedock.backends.docker.local_images import LocalImage
-from sagedock.backends.docker.networks import JobNetworks
+from sagedock.backends.docker.networks import JobNetwork, JobNetworks
 from sagedock.backends.docker.programs import check_program
 from sagedock.backends.docker.refusals import raise_refusal
 from sagedock.backends.docker.runs import PREFIX, DockerRun
@@ -211,7 +211,7 @@ class DockerBackend:
         image = self._image(spec)
         client = self._engine.client
         gpus = self._equipment.take_gpus(spec, image)
-        network: str | None = None
+        network: JobNetwork | None = None
         container, asked_for_limits = "", self._raises_limits
         try:
             network = self._networks.join(spec)
@@ -230,10 +230,10 @@ class DockerBackend:
             raise_refusal(error, spec, image)
             raise
 
-    def _undo(self, container: str, network: str | None, name: str) -> None:
+    def _undo(self, container: str, network: JobNetwork | None, name: str) -> None:
         if container:
             self._remove(container)
-        self._leave(network, name)
+        self._leave(network.name if network is not None else None, name)
         self._equipment.give_back(name)
 
     def _look_at_program(self, container: str, image: LocalImage, spec: RunSpec) -> None:
@@ -262,7 +262,12 @@ class DockerBackend:
         return True
 
     def _place(
-        self, spec: RunSpec, image: LocalImage, network: str | None, gpus: Gpus, has_gate: bool
+        self,
+        spec: RunSpec,
+        image: LocalImage,
+        network: JobNetwork | None,
+        gpus: Gpus,
+        has_gate: bool,
     ) -> Placement:
         user, owner = self._user(image)
         mounts = list(spec.mounts)

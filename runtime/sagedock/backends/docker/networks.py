@@ -1,6 +1,8 @@
 """Networks of jobs with several hosts, where the hosts resolve each other by name.
 
-One per job, with a small subnet of its own: the engine's default pools hold thirty networks.
+One per job, with a small subnet of its own: the engine's default pools hold thirty networks. Each
+host has its address from the start and knows those of the others: the engine's own names come and
+go with the containers, and who asks for a host that has just ended would wait for it in vain.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import docker.types
 from docker.errors import APIError, NotFound
@@ -24,10 +27,18 @@ from sagedock.errors import RunFailedToStart
 log = logging.getLogger("sagedock.docker")
 
 _PREFIX = 28
-"""Thirteen hosts each, and 4,096 networks."""
+"""Twelve hosts each, the bridge and the emulator; and 4,096 networks."""
 
 _INTERNAL = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 """Without an address of the bridge's own, an internal network reaches no service of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobNetwork:
+    """`addresses`: host → its address, of all hosts of the job."""
+
+    name: str
+    addresses: Mapping[str, str]
 
 
 class JobNetworks:
@@ -41,18 +52,23 @@ class JobNetworks:
         self._engine, self._owner, self._me = engine, owner, me
         self._lock = threading.Lock()
         self._members: dict[str, set[str]] = {}
+        self._subnets: dict[str, ipaddress.IPv4Network] = {}
 
-    def join(self, spec: RunSpec) -> str | None:
-        """Name of the network for one host of a job; None for a job of one host. Raises
+    def join(self, spec: RunSpec) -> JobNetwork | None:
+        """The network for one host of a job; None for a job of one host. Raises
         RunFailedToStart."""
         if len(spec.hosts) < 2:
             return None
         name = self._name(spec.labels)
         with self._lock:
-            if not self._members.get(name):
-                self._make(name, spec.isolated)
+            if not self._members.get(name) or name not in self._subnets:
+                self._subnets[name] = self._make(name, spec.isolated)
             self._members.setdefault(name, set()).add(spec.name)
-        return name
+            subnet = self._subnets[name]
+        # The first address is the bridge's own, the last the emulator's.
+        return JobNetwork(
+            name, {host: str(subnet[number]) for number, host in enumerate(spec.hosts, start=2)}
+        )
 
     def hold(self, name: str, member: str) -> None:
         """A run found after a restart is in that network."""
@@ -65,6 +81,7 @@ class JobNetworks:
             members.discard(member)
             if not members:
                 self._members.pop(name, None)
+                self._subnets.pop(name, None)
                 self._remove(name)
 
     def clean(self) -> None:
@@ -80,11 +97,11 @@ class JobNetworks:
         text = repr(sorted(labels.items()))
         return f"sagedock-{self._owner}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
-    def _make(self, name: str, isolated: bool) -> None:
+    def _make(self, name: str, isolated: bool) -> ipaddress.IPv4Network:
         self._remove(name)  # of an earlier job of the same name whose end was cut short
         client = self._engine.client
         start = int(hashlib.sha256(name.encode()).hexdigest()[:4], 16)
-        subnets = list(ipaddress.ip_network(JOB_NETWORKS).subnets(new_prefix=_PREFIX))
+        subnets = list(ipaddress.IPv4Network(JOB_NETWORKS).subnets(new_prefix=_PREFIX))
         start %= len(subnets)
         for subnet in itertools.chain(subnets[start:], subnets[:start]):
             pool = docker.types.IPAMPool(subnet=str(subnet))
@@ -110,7 +127,8 @@ class JobNetworks:
                 "nothing uses: docker network prune."
             )
         if self._me is not None and not isolated:
-            made.connect(self._me)
+            made.connect(self._me, ipv4_address=str(subnet[-2]))
+        return subnet
 
     def _remove(self, name: str) -> None:
         def remove() -> None:

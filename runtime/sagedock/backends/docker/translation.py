@@ -14,6 +14,7 @@ import docker.types
 from sagedock.backends.base import RunSpec
 from sagedock.backends.docker import labels
 from sagedock.backends.docker.local_images import LocalImage
+from sagedock.backends.docker.networks import JobNetwork
 from sagedock.backends.docker.surroundings import DESKTOP_HOST, Neighbourhood
 from sagedock.backends.package_index import pip_variables
 
@@ -58,7 +59,7 @@ class Placement:
     sizes: Sizes
     mounts: tuple[docker.types.Mount, ...] = ()
     copied: tuple[tuple[str, str, bool], ...] = ()
-    network: str | None = None
+    network: JobNetwork | None = None
     user: str | None = None
     owner: str | None = None
     has_gate: bool = False
@@ -150,17 +151,20 @@ def _limits(spec: RunSpec, place: Placement) -> dict[str, Any]:
 def _network(spec: RunSpec, place: Placement) -> dict[str, Any]:
     near = place.near
     if place.network is not None:
-        aliases = docker.types.EndpointConfig("1.30", aliases=[spec.hostname])
+        addresses = dict(place.network.addresses)
+        own = docker.types.EndpointConfig(
+            "1.30", aliases=[spec.hostname], ipv4_address=addresses.pop(spec.hostname)
+        )
         return {
             "hostname": spec.hostname,
-            "network": place.network,
-            "networking_config": {place.network: aliases},
-            "extra_hosts": _extra_hosts(near),
+            "network": place.network.name,
+            "networking_config": {place.network.name: own},
+            "extra_hosts": {**addresses, **(_extra_hosts(near) or {})},
         }
     if spec.isolated:
         # Without a network the engine writes no line for the container's own name.
-        own = {spec.hostname: "127.0.0.1"}
-        return {"hostname": spec.hostname, "network_mode": "none", "extra_hosts": own}
+        alone = {spec.hostname: "127.0.0.1"}
+        return {"hostname": spec.hostname, "network_mode": "none", "extra_hosts": alone}
     ports = {
         f"{port}/tcp": (near.publishes, None) for port in spec.ports if near.publishes is not None
     }
@@ -186,7 +190,7 @@ def _labels(spec: RunSpec, place: Placement) -> dict[str, str]:
         **{f"sagedock.{name}": value for name, value in spec.labels.items()},
     }
     if place.network is not None:
-        told[labels.NETWORK] = place.network
+        told[labels.NETWORK] = place.network.name
     if spec.isolated and place.network is None:
         told[labels.ISOLATED] = "true"
     if place.copied:
