@@ -74,7 +74,8 @@ def test_after_kill_9_what_ran_goes_on_and_no_line_is_lost_or_doubled(dock: Dock
 
     assert again.settled("endpoint")["EndpointStatus"] == "InService"
     wait_for(lambda: asked(again), lambda told: bool(told == {"word": "kept", "got": 1}))
-    assert dock.containers() == before, "both were taken up, and nothing was started anew"
+    # Both were taken up, and nothing was started anew.
+    assert dock.containers() == before, dock.served.text
     dock.served.let_go()
     ran = again.ended("running")
     assert ran["TrainingJobStatus"] == "Completed", ran.get("FailureReason")

@@ -32,8 +32,9 @@ from sagedock.store.runs import RunRecord, Runs
 
 log = logging.getLogger("sagedock.hosting")
 
-_ADOPTED_SECONDS = 5.0
-"""For the /ping of a server that outlived our restart: it was healthy before."""
+_ADOPTED_SECONDS = 30.0
+"""For the /ping of a server that outlived our restart: it was healthy before, and where the whole
+machine has just been started it may be some while until it has its turn."""
 
 
 class FleetFailed(SagedockError):
