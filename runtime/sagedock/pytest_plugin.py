@@ -25,8 +25,8 @@ import pytest
 if TYPE_CHECKING:
     from sagedock.check.configuration import Configuration
     from sagedock.check.findings import Finding, Report
-    from sagedock.check.rule import Rule
-    from sagedock.check.script import Script
+    from sagedock.check.rules.rule import Rule
+    from sagedock.check.subjects.script import Script
     from sagedock.emulator import Emulator
 
 _ROLE = "arn:aws:iam::000000000000:role/SageMaker"
@@ -106,7 +106,7 @@ class Contract:
 
     @cached_property
     def rules(self) -> list[Rule[Any]]:
-        from sagedock.check.rules import RULES
+        from sagedock.check.rules.catalogue import RULES
         from sagedock.check.whole import kinds
 
         wanted = kinds(self.configuration.target)
@@ -115,7 +115,7 @@ class Contract:
     @property
     def _choice(self) -> Any:
         from sagedock.check.checker import Choice
-        from sagedock.check.rules import named
+        from sagedock.check.rules.catalogue import named
 
         project = self.configuration
         select = None if project.select is None else named(project.select)
@@ -123,7 +123,7 @@ class Contract:
 
     @cached_property
     def report(self) -> Report:
-        from sagedock.check.shared import shared
+        from sagedock.check.reports.shared import shared
 
         return self._checked() if self.folder is None else shared(self.folder, self._checked)
 
@@ -147,7 +147,7 @@ class ContractItem(pytest.Item):
         self.extra_keyword_matches.add("sagedock")  # pytest -k sagedock
 
     def runtest(self) -> None:
-        from sagedock.check.report import told
+        from sagedock.check.reports.report import told
 
         report = self.contract.report
         found = [finding for finding in report.findings if finding.rule == self.rule.id]
@@ -171,7 +171,7 @@ class ContractItem(pytest.Item):
 
 
 def _together(findings: list[Finding]) -> str:
-    from sagedock.check.report import told
+    from sagedock.check.reports.report import told
 
     return "\n\n".join(told(finding) for finding in findings)
 
@@ -230,9 +230,9 @@ class ContractEndpoint:
 def trained_model(sagedock: Emulator, pytestconfig: pytest.Config) -> TrainedModel:
     """The target of --sagedock-contract (else of the nearest sagedock.toml), trained in the
     emulator with its channels and hyperparameters."""
-    from sagedock.check.script import read
+    from sagedock.check.runs.trial import code_in_model, image_for
+    from sagedock.check.subjects.script import read
     from sagedock.check.target import Target
-    from sagedock.check.trial import code_in_model, image_for
 
     target = _contract(pytestconfig).configuration.target
     if target.path is None:
@@ -281,7 +281,7 @@ def trained_model(sagedock: Emulator, pytestconfig: pytest.Config) -> TrainedMod
 def endpoint(sagedock: Emulator, trained_model: TrainedModel) -> ContractEndpoint:
     """The trained model, deployed as the SageMaker SDK does: from MXNet 1.4 on with the code in
     its archive."""
-    from sagedock.check.trial import served_entry
+    from sagedock.check.runs.trial import served_entry
 
     s3, sagemaker = _client(sagedock, "s3"), _client(sagedock, "sagemaker")
     script = trained_model.script
@@ -325,7 +325,7 @@ def _client(dock: Emulator, service: str) -> Any:
 
 def _packed(script: Script, model: bytes | None = None) -> bytes:
     """The script's files as one archive; with a model, that with them below code/."""
-    from sagedock.check.probe import copied_code
+    from sagedock.check.runs.probe import copied_code
 
     with tempfile.TemporaryDirectory() as folder:
         code = copied_code(script, Path(folder) / "code")

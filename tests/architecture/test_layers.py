@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "runtime" / "sagedock"
+CHECK = PACKAGE / "check"
 TOOLKIT = ROOT / "containers" / "mxnet" / "toolkit" / "sagedock_toolkit"
 
 LEAVES = {"errors", "settings"}
@@ -44,6 +45,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pytest_plugin": {"emulator", "check", "settings", "errors"},
 }  # fmt: skip
 """Room → rooms below it. A room may always import itself, and the package's own __version__."""
+
+CHECK_MAY_IMPORT: dict[str, set[str]] = {
+    "findings": set(),
+    "subjects": {"findings"},
+    "target": {"subjects"},
+    "wanted": {"subjects"},
+    "configuration": {"wanted"},
+    "rules": {"findings", "subjects", "target"},
+    "checker": {"findings", "subjects", "target", "rules"},
+    "reports": {"findings", "subjects", "target", "rules"},
+    "runs": {"findings", "subjects", "target", "rules", "wanted", "checker"},
+    "whole": {"findings", "subjects", "target", "rules", "wanted", "checker", "runs"},
+}
+"""Likewise within check/: what is looked at, the rules, what runs, and the reports."""
 
 DOORS: dict[str, set[str]] = {
     "botocore": {"aws/model.py", "cli/client.py", "cli/logs.py", "cli/invoke.py"},
@@ -121,6 +136,20 @@ def test_a_module_imports_only_from_rooms_below_its_own(path: Path) -> None:
     wrong = [
         f"line {line}: {there}" for there, line in _rooms_imported(path) if there not in allowed
     ]
+    assert not wrong, f"{room} may import {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", _modules(CHECK), ids=lambda p: str(p.relative_to(CHECK)))
+def test_a_module_of_the_check_imports_only_from_rooms_below_its_own(path: Path) -> None:
+    room = path.relative_to(CHECK).parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    allowed = CHECK_MAY_IMPORT[room] | {room}
+    wrong = []
+    for module, line, _ in _imports(path):
+        _, here, there = module.partition("sagedock.check.")
+        if here and there.partition(".")[0] not in allowed:
+            wrong.append(f"line {line}: {there}")
     assert not wrong, f"{room} may import {sorted(allowed)}"
 
 

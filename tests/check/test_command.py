@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from docs.pages import fences
 from sagedock.check.findings import Report
-from sagedock.check.report import text
+from sagedock.check.reports.report import text
 from sagedock.cli import main
 
 UNTYPED = """\

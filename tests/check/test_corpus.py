@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from check.cases import CLEAN, DEFECTIVE, STATIC_CLEAN, STATIC_DEFECTIVE, Case
 from sagedock.check.checker import check
-from sagedock.check.rules import RULES
+from sagedock.check.rules.catalogue import RULES
 from sagedock.cli import main
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sagedock.check.checker import Checker
-from sagedock.check.hosting_placement import environment_of, instance_type_of
-from sagedock.check.observations import (
+from sagedock.check.runs.hosting_placement import environment_of, instance_type_of
+from sagedock.check.subjects.observations import (
     Answer,
     Code,
     Comparison,
@@ -19,7 +19,7 @@ from sagedock.check.observations import (
     Timing,
     WorkerMemory,
 )
-from sagedock.check.request import request_of
+from sagedock.check.subjects.request import request_of
 from sagedock.check.target import Target
 
 GIB = 1024**3

@@ -7,7 +7,7 @@ import pytest
 from sagedock.backends.docker.image_contents import ImageContents, script_of, wrapped
 from sagedock.backends.gpus import Gpu
 from sagedock.check.checker import Checker
-from sagedock.check.image_rules import wanted_architecture
+from sagedock.check.rules.image_rules import wanted_architecture
 from sagedock.check.target import Target
 
 A100 = Gpu(0, "GPU-1", "A100", (8, 0), None)

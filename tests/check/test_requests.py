@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from requests_as_sdks_send import ROLE, channel, legacy_container, training_request
-from sagedock.check import request_examples as examples
 from sagedock.check.checker import Checker
 from sagedock.check.findings import Finding
-from sagedock.check.request import request_of
+from sagedock.check.rules import request_examples as examples
+from sagedock.check.subjects.request import request_of
 
 BODIES = (
     examples.training(), examples.created_model(), examples.endpoint_config(), examples.transform()

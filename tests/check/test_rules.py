@@ -15,15 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from check.cases import packed
-from sagedock.check.archive import read_archive
 from sagedock.check.checker import Checker
-from sagedock.check.hosting_rule import HostingRule
-from sagedock.check.pages import index, page
-from sagedock.check.request import request_of
-from sagedock.check.request_rules import RequestRule
-from sagedock.check.rule import Rule
-from sagedock.check.rules import RULES
-from sagedock.check.training_run_rules import TrainingRule
+from sagedock.check.reports.pages import index, page
+from sagedock.check.rules.catalogue import RULES
+from sagedock.check.rules.hosting_rule import HostingRule
+from sagedock.check.rules.request_rules import RequestRule
+from sagedock.check.rules.rule import Rule
+from sagedock.check.rules.training_run_rules import TrainingRule
+from sagedock.check.subjects.archive import read_archive
+from sagedock.check.subjects.request import request_of
 from sagedock.cli import main
 
 STATIC = [rule for rule in RULES if rule.kind in ("script", "request", "artifact")]
@@ -88,7 +88,7 @@ def test_the_examples_of_a_rule_on_runs_are_true(rule: Rule[Any], frameworks: Pa
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_the_page_of_a_rule_is_up_to_date(rule: Rule[Any]) -> None:
     written = (PAGES / f"{rule.id}.md").read_text(encoding="utf-8")
-    assert written == page(rule), "run `python -m sagedock.check.pages docs/rules`"
+    assert written == page(rule), "run `python -m sagedock.check.reports.pages docs/rules`"
 
 
 def test_the_table_of_rules_lists_each_once() -> None:

@@ -18,9 +18,9 @@ from check.cases import IMAGES_CLEAN, IMAGES_DEFECTIVE, Case, built
 from sagedock.backends.docker import builds
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.labels import CHECK
-from sagedock.check.hosting_rule import ImageHostingRule
-from sagedock.check.rule import Rule
-from sagedock.check.rules import RULES
+from sagedock.check.rules.catalogue import RULES
+from sagedock.check.rules.hosting_rule import ImageHostingRule
+from sagedock.check.rules.rule import Rule
 from sagedock.cli import main
 from sagedock.domain.images import ImageTable
 

@@ -25,9 +25,9 @@ from requests_as_sdks_send import archive, channel, training_request, wait_for
 from sagedock.backends.docker import builds
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.labels import CHECK
-from sagedock.check.isolation_rules import IsolationRule
-from sagedock.check.rules import RULES
-from sagedock.check.training_run_rules import ContainerRule
+from sagedock.check.rules.catalogue import RULES
+from sagedock.check.rules.isolation_rules import IsolationRule
+from sagedock.check.rules.training_run_rules import ContainerRule
 from sagedock.cli import main
 from sagedock.domain.images import ImageTable
 

@@ -14,8 +14,8 @@ from journeys.traveller import Traveller
 from requests_as_sdks_send import archive, log_of, wait_for
 from sagedock import Emulator
 from sagedock.backends.docker.engine import Engine
-from sagedock.check.hosting_rule import ImageHostingRule
-from sagedock.check.rules import RULES
+from sagedock.check.rules.catalogue import RULES
+from sagedock.check.rules.hosting_rule import ImageHostingRule
 from sagedock.lifecycle.model_server import ping
 
 pytestmark = pytest.mark.docker

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from check.cases import STATIC_DEFECTIVE, Case
-from sagedock.check.request import read_requests
+from sagedock.check.subjects.request import read_requests
 
 REFUSED_BY_THE_SERVICE = {
     "SD201": "the type",

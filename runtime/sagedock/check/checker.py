@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sagedock.backends.docker.image_contents import ImageContents
-from sagedock.check.archive import CODE, Archive
 from sagedock.check.findings import Finding, Looked, Report
-from sagedock.check.request import Request
-from sagedock.check.rule import Hit, Kind, Rule
-from sagedock.check.rules import RULES
-from sagedock.check.script import Script, read
+from sagedock.check.rules.catalogue import RULES
+from sagedock.check.rules.rule import Kind, Rule
+from sagedock.check.subjects.archive import CODE, Archive
+from sagedock.check.subjects.hit import Hit
+from sagedock.check.subjects.request import Request
+from sagedock.check.subjects.script import Script, read
 from sagedock.check.target import Target
 
 _NOQA = re.compile(r"#\s*noqa:\s*([A-Z0-9, ]+)")

@@ -6,8 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import Literal
 
-from sagedock.check.module import Module, required
-from sagedock.check.words import words
+from sagedock.check.subjects.module import Module, required
+from sagedock.check.subjects.words import words
 from sagedock.domain.images import MXNET
 from sagedock.errors import CheckError
 

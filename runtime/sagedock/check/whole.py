@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from sagedock.check.archive import read_archive
 from sagedock.check.checker import Checker, Choice
 from sagedock.check.findings import Report
-from sagedock.check.machine import Machine
-from sagedock.check.request import read_requests
-from sagedock.check.rule import Kind
-from sagedock.check.script import Script
+from sagedock.check.rules.rule import Kind
+from sagedock.check.runs.machine import Machine
+from sagedock.check.subjects.archive import read_archive
+from sagedock.check.subjects.request import read_requests
+from sagedock.check.subjects.script import Script
 from sagedock.check.target import Target
 from sagedock.check.wanted import Wanted
 from sagedock.errors import CheckError
@@ -45,12 +45,12 @@ def checked(
         checker.requests(requests)
     if wanted.image is not None or (wanted.runs and wanted.is_docked):
         # So does the engine's client.
-        engine = importlib.import_module("sagedock.check.image")
+        engine = importlib.import_module("sagedock.check.runs.image")
         engine.check_on_engine(checker, wanted, scripts, archive, requests, machine, tell)
     elif wanted.runs and (scripts or archive):
         # What runs user code takes a while to import, and most checks run none.
-        place = importlib.import_module("sagedock.check.place")
-        trial = importlib.import_module("sagedock.check.trial")
+        place = importlib.import_module("sagedock.check.runs.place")
+        trial = importlib.import_module("sagedock.check.runs.trial")
         given = place.provisions(wanted, requests)
         here = place.Processes(machine())
         trial.Trial(checker, wanted, here, given, tell).run(scripts, archive, requests)

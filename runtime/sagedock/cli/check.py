@@ -13,15 +13,15 @@ from typing import Any
 
 import click
 
-from sagedock.check import report as formats
 from sagedock.check.checker import Choice
 from sagedock.check.configuration import Configuration, configured, configured_in
 from sagedock.check.findings import Report
-from sagedock.check.junit import junit
-from sagedock.check.machine import Machine
-from sagedock.check.pages import page
-from sagedock.check.rules import RULES, named, rule
-from sagedock.check.sarif import sarif
+from sagedock.check.reports import report as formats
+from sagedock.check.reports.junit import junit
+from sagedock.check.reports.pages import page
+from sagedock.check.reports.sarif import sarif
+from sagedock.check.rules.catalogue import RULES, named, rule
+from sagedock.check.runs.machine import Machine
 from sagedock.check.wanted import BACKENDS, Wanted, channels_of, hyperparameters_of
 from sagedock.check.whole import checked
 from sagedock.errors import SagedockError

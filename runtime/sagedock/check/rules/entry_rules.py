@@ -1,0 +1,385 @@
+"""Rules on what the container runs: train, save, the main guard, where the model goes."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from sagedock.check.rules.rule import ScriptRule, needs_legacy, needs_script_mode, needs_syntax
+from sagedock.check.subjects.hit import Hit, Hits
+from sagedock.check.subjects.module import Module, positional, required
+from sagedock.check.subjects.script import Script
+from sagedock.check.subjects.texts import arguments, environment_name, texts_of
+from sagedock.check.subjects.words import words
+from sagedock.check.target import OTHER_FRAMEWORKS, TRAIN_ARGUMENTS, Target
+
+SERVING = ("model_fn", "transform_fn", "input_fn", "predict_fn", "output_fn")
+
+_CALLED_ELSEWHERE = words(
+    """
+    handler input_handler output_handler handle preprocess_handler neo_preprocess
+    neo_postprocess lambda_handler estimator_fn keras_model_fn train_input_fn eval_input_fn
+    serving_input_fn
+    """
+)
+"""Functions by which other containers call a file that is no program: TensorFlow Serving's, Multi
+Model Server's and DJL's, Model Monitor's, Neo's; and TensorFlow's of before script mode."""
+
+
+def nothing_to_call(script: Script, target: Target) -> Hits:
+    entry = script.entry
+    if "train" in entry.bound or entry.has_star_import or _only_serves(entry):
+        return
+    yield Hit.at(entry, _first(entry), "there is no function `train`, and this version calls it")
+
+
+def nothing_runs(script: Script, target: Target) -> Hits:
+    entry = script.entry
+    if entry.guards or entry.acts or _only_serves(entry) or entry.has_star_import:
+        return
+    if not _CALLED_ELSEWHERE.isdisjoint(entry.functions) and not target.declared:
+        return
+    if target.declared != "script" and "train" in entry.functions:
+        return
+    place = entry.functions.get("train") or _first(entry)
+    yield Hit.at(entry, place, "nothing runs: this file only defines")
+
+
+def train_parameters(script: Script, target: Target) -> Hits:
+    function = script.entry.functions.get("train")
+    for argument in required(function) if function else []:
+        if argument.arg not in TRAIN_ARGUMENTS:
+            told = f"`train` requires `{argument.arg}`, which no container passes"
+            yield Hit.at(script.entry, argument, told)
+
+
+def save_parameters(script: Script, target: Target) -> Hits:
+    function = script.entry.functions.get("save")
+    if function is None or "train" not in script.entry.functions or function.args.vararg:
+        return
+    names = positional(function)
+    least = len(names) - len(function.args.defaults)
+    if not least <= 2 <= len(names) or any(d is None for d in function.args.kw_defaults):
+        told = f"`save` is called with two arguments, and takes {least or len(names)}"
+        yield Hit.at(script.entry, function, told)
+
+
+def gluon_without_save(script: Script, target: Target) -> Hits:
+    entry = script.entry
+    function = entry.functions.get("train")
+    if function is None or "save" in entry.bound or entry.has_star_import:
+        return
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Return) or not node.value or entry.scope(node) is not function:
+            continue
+        if _is_gluon(entry, node.value, function):
+            told = "`train` returns a Gluon net, and there is no `save` for it"
+            yield Hit.at(entry, node, told)
+
+
+def model_not_saved(script: Script, target: Target) -> Hits:
+    entry = script.entry
+    for_sagemaker = target.declared or re.search(r"\bSM_[A-Z]+|/opt/ml/", entry.text)
+    if not for_sagemaker or _only_serves(entry) or not (entry.guards or entry.acts):
+        return
+    text = "\n".join(module.text for module in script.modules)
+    if re.search(_ELSEWHERE, text, re.IGNORECASE):
+        return
+    if not re.search(rf"{_FOLDER}|SM_MODEL", text, re.IGNORECASE):
+        yield Hit.at(entry, _first(entry), "nothing here knows the model's folder")
+        return
+    given = [(m, a) for m in script.modules for a in arguments(m) if _names_folder(a.call)]
+    calls = {argument.call for _, argument in given}
+    if given and not any(_names_outside(m, calls) for m in script.modules):
+        if _hands_on(script):
+            return
+        module, argument = given[0]
+        told = f"`{argument.name}` is the model's folder, and nothing here reads it"
+        yield Hit.at(module, argument.call, told)
+
+
+_FOLDER = r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/"
+_ELSEWHERE = r"SM_TRAINING_ENV|sagemaker_(containers|training)|subprocess|os\.exec"
+
+
+def _names_folder(node: ast.AST) -> bool:
+    return bool(re.search(rf"{_FOLDER}|SM_MODEL", ast.unparse(node), re.IGNORECASE))
+
+
+def _names_outside(module: Module, calls: set[ast.Call]) -> bool:
+    """Whether anything but the arguments' own declarations names the folder; what only stands
+    there as a text does nothing."""
+    declared = {node for call in calls for node in ast.walk(call)}
+    for node in module.nodes:
+        if isinstance(node, ast.Constant) and isinstance(module.parents.get(node), ast.Expr):
+            continue
+        named = isinstance(node, (ast.Name, ast.Attribute, ast.Constant, ast.arg, ast.keyword))
+        if named and node not in declared and _names_folder(node):
+            return True
+    return False
+
+
+def _hands_on(script: Script) -> bool:
+    """Whether all arguments together go to something that is not in these files, or nobody knows
+    where they go."""
+    is_known = False
+    for module in script.modules:
+        texts = texts_of(module)
+        for call in module.calls:
+            is_known = is_known or texts.parses(call)
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            local = {*module.functions, "print"}.intersection([getattr(call.func, "id", "")])
+            tells = module.dotted(call.func).startswith("log")
+            all_of_them = any(texts.is_namespace(one) or texts.parses(one) for one in given)
+            if all_of_them and not local and not tells:
+                return True
+    return not is_known
+
+
+def import_trains(script: Script, target: Target) -> Hits:
+    entry = script.entry
+    if not any(name in entry.functions for name in SERVING):
+        return
+    for statement in entry.acts:
+        for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            if name in ("parse_args", "parse_known_args", "train", "main", "fit"):
+                told = f"`{name}()` runs when this file is imported, and serving imports it"
+                yield Hit.at(entry, call, told)
+                break
+
+
+def variable_at_import(script: Script, target: Target) -> Hits:
+    for module in script.served:
+        if not any(name in module.functions for name in SERVING):
+            continue
+        for node in module.nodes:
+            name = environment_name(module, node) if isinstance(node, ast.Subscript) else None
+            if name is None or not re.match(r"SM_[A-Z]", name) or not _at_import(module, node):
+                continue
+            yield Hit.at(module, node, f"{name} is read at import, and serving has no {name}")
+
+
+def _at_import(module: Module, node: ast.AST) -> bool:
+    """Read, in no function, under no condition, no guard and no `try`."""
+    inside = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.If, ast.Try, ast.IfExp)
+    stored = isinstance(getattr(node, "ctx", None), ast.Store)
+    return not stored and not any(isinstance(above, inside) for above in module.around(node))
+
+
+def _only_serves(module: Module) -> bool:
+    has_serving = any(name in module.functions for name in SERVING)
+    return has_serving and "train" not in module.functions
+
+
+def _first(module: Module) -> ast.AST:
+    """The first definition: a better place than line 1 for what is missing."""
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If)
+    return next((s for s in module.body if isinstance(s, defined)), ast.Module([], []))
+
+
+def _is_gluon(module: Module, value: ast.expr, function: ast.AST, depth: int = 0) -> bool:
+    """Whether this is surely a Gluon block: made by gluon, by a class of this file, or by a
+    function of this file that returns one."""
+    if depth > 4:
+        return False
+    if isinstance(value, ast.Name):
+        given = [
+            node.value
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == value.id for t in node.targets)
+        ]
+        return bool(given) and all(_is_gluon(module, g, function, depth + 1) for g in given)
+    if not isinstance(value, ast.Call):
+        return False
+    name = module.dotted(value.func)
+    if re.match(r"mxnet\.gluon\.(nn|rnn|contrib\.nn|model_zoo)\.", name):
+        return not name.endswith("get_model_file")
+    if name.startswith("mxnet.gluon.SymbolBlock"):
+        return True
+    called = module.functions.get(name)
+    if called is not None:
+        returned = [n.value for n in ast.walk(called) if isinstance(n, ast.Return) and n.value]
+        return bool(returned) and all(_is_gluon(module, r, called, depth + 1) for r in returned)
+    return name in _blocks(module)
+
+
+def _blocks(module: Module) -> set[str]:
+    """Classes of this file that are Gluon blocks."""
+    found: set[str] = set()
+    for node in module.nodes:
+        if isinstance(node, ast.ClassDef):
+            bases = [module.dotted(base) for base in node.bases]
+            if any(
+                b in found or re.match(r"mxnet\.gluon\..*(Block|Sequential)$", b) for b in bases
+            ):
+                found.add(node.name)
+    return found
+
+
+def _legacy_declared(script: Script, target: Target) -> str:
+    if reason := needs_syntax(script, target):
+        return reason
+    return "" if target.declared == "legacy" else "needs --framework-version up to 1.2.1"
+
+
+def _script_or_unknown(script: Script, target: Target) -> str:
+    if reason := needs_syntax(script, target):
+        return reason
+    return "" if target.generation(script.entry) != "legacy" else "is about script mode"
+
+
+def _served_by_mxnet(script: Script, target: Target) -> str:
+    if reason := needs_script_mode(script, target):
+        return reason
+    other = OTHER_FRAMEWORKS & script.entry.packages and not target.is_mxnet(script.entry)
+    return "another framework's images may serve another file" if other else ""
+
+
+_OLD = Target(framework_version="1.2.1")
+_NEW = Target(framework_version="1.9.0")
+
+RULES = (
+    ScriptRule(
+        id="SD101",
+        name="nothing-to-call",
+        level="error",
+        sentence="A legacy version calls `train`, and the script has none.",
+        cloud="AttributeError: module has no attribute 'train'; the job is Failed, exit code 1.",
+        fix="Define `train(hyperparameters, channel_input_dirs, …)`, or declare a version from "
+        "1.3 on.",
+        failing='import argparse\n\n\ndef main(args):\n    print(args)\n\n\n'
+        'if __name__ == "__main__":\n'
+        "    main(argparse.ArgumentParser().parse_args())\n",
+        passing='def train(hyperparameters):\n    return {"weights": [hyperparameters["rate"]]}\n',
+        sources=("aws/sagemaker-python-sdk#787", "sagemaker-mxnet-container 1.0 train.py"),
+        check=nothing_to_call,
+        skips=_legacy_declared,
+        example=_OLD,
+    ),
+    ScriptRule(
+        id="SD102",
+        name="nothing-runs",
+        level="error",
+        sentence="Script mode runs the file as a program, and this one only defines functions.",
+        cloud="The job is Completed within seconds, without any training, with an empty model.",
+        fix='Call your training under `if __name__ == "__main__":`, with argparse and SM_* '
+        "variables; or declare a version up to 1.2.1, which calls `train`.",
+        failing="def train(hyperparameters, channel_input_dirs):\n    return hyperparameters\n",
+        passing="import os\n\n\ndef train(model_dir):\n"
+        '    open(os.path.join(model_dir, "weights"), "w").close()\n\n\n'
+        'if __name__ == "__main__":\n    train(os.environ["SM_MODEL_DIR"])\n',
+        sources=("aws/sagemaker-python-sdk#446", "aws/sagemaker-python-sdk#578",
+                 "sagemaker-training-toolkit entry_point.py"),
+        check=nothing_runs,
+        skips=_script_or_unknown,
+        example=_NEW,
+    ),
+    ScriptRule(
+        id="SD103",
+        name="train-parameters",
+        level="error",
+        sentence="Legacy containers pass nine arguments to `train`, by name, and no others.",
+        cloud="TypeError: train() missing a required argument; the job is Failed.",
+        fix=f"Take any of {', '.join(TRAIN_ARGUMENTS)}; give every other parameter a default.",
+        failing="def train(hyperparameters, training_dir):\n    return training_dir\n",
+        passing="def train(hyperparameters, channel_input_dirs, retries=3, **kwargs):\n"
+        '    return channel_input_dirs["training"]\n',
+        sources=("sagemaker-mxnet-container 1.0 train.py kwargs_for_training",
+                 "aws/sagemaker-python-sdk#436"),
+        check=train_parameters,
+        skips=needs_legacy,
+    ),
+    ScriptRule(
+        id="SD104",
+        name="save-parameters",
+        level="error",
+        sentence="Legacy containers call `save(model, model_dir)`.",
+        cloud="TypeError after the whole training; the job is Failed and the model is lost.",
+        fix="Define `save(model, model_dir)`.",
+        failing="def train(hyperparameters):\n    return [1]\n\n\ndef save(model):\n"
+        "    print(model)\n",
+        passing="def train(hyperparameters):\n    return [1]\n\n\n"
+        "def save(model, model_dir):\n    print(model, model_dir)\n",
+        sources=("sagemaker-mxnet-container 1.0 train.py",),
+        check=save_parameters,
+        skips=needs_legacy,
+    ),
+    ScriptRule(
+        id="SD105",
+        name="gluon-without-save",
+        level="error",
+        sentence="The default save is for Modules; a Gluon net needs a `save` of the script.",
+        cloud="AttributeError: no attribute 'symbol', after the whole training; no model is kept.",
+        fix="Define `save(net, model_dir)` that calls `net.save_parameters(…)` or `net.export(…)`.",
+        failing="from mxnet import gluon\n\n\ndef train(hyperparameters):\n"
+        "    net = gluon.nn.Dense(10)\n    net.initialize()\n    return net\n",
+        passing="import os\n\nfrom mxnet import gluon\n\n\ndef train(hyperparameters):\n"
+        "    net = gluon.nn.Dense(10)\n    net.initialize()\n    return net\n\n\n"
+        "def save(net, model_dir):\n"
+        '    net.save_parameters(os.path.join(model_dir, "model.params"))\n',
+        sources=("sagemaker-mxnet-container 1.0 train.py default_save",
+                 "aws/sagemaker-python-sdk#608"),
+        check=gluon_without_save,
+        skips=needs_legacy,
+    ),
+    ScriptRule(
+        id="SD106",
+        name="model-not-saved",
+        level="warning",
+        sentence="In script mode the script itself saves, and nothing here names the folder.",
+        cloud="The job is Completed, and model.tar.gz is empty: what lies elsewhere is gone.",
+        fix='Save below os.environ["SM_MODEL_DIR"], which is /opt/ml/model.',
+        failing='import os\n\n\ndef main():\n    print(os.environ["SM_CHANNEL_TRAINING"])\n'
+        '    open("weights.bin", "wb").close()\n\n\nif __name__ == "__main__":\n    main()\n',
+        passing="import os\n\n\ndef main():\n"
+        '    folder = os.environ["SM_MODEL_DIR"]\n'
+        '    open(os.path.join(folder, "weights.bin"), "wb").close()\n\n\n'
+        'if __name__ == "__main__":\n    main()\n',
+        sources=("aws/sagemaker-python-sdk#3455", "aws/sagemaker-python-sdk#1895",
+                 "aws/sagemaker-training-toolkit#82"),
+        check=model_not_saved,
+        skips=needs_script_mode,
+    ),
+    ScriptRule(
+        id="SD107",
+        name="import-trains",
+        level="error",
+        sentence="Serving imports this file for its functions, and importing it trains.",
+        cloud="The endpoint's workers run into argparse or the training, and it fails its health "
+        "check or answers 500.",
+        fix='Move it under `if __name__ == "__main__":`.',
+        failing="import argparse\nimport os\n\n\ndef model_fn(model_dir):\n"
+        "    return model_dir\n\n\n"
+        "parser = argparse.ArgumentParser()\n"
+        'parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"))\n'
+        "args = parser.parse_args()\n",
+        passing="import argparse\nimport os\n\n\ndef model_fn(model_dir):\n"
+        "    return model_dir\n\n\n"
+        'if __name__ == "__main__":\n    parser = argparse.ArgumentParser()\n'
+        '    parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"))\n'
+        "    args = parser.parse_args()\n",
+        sources=("aws/amazon-sagemaker-examples#379", "aws/sagemaker-python-sdk#1554"),
+        check=import_trains,
+        skips=_served_by_mxnet,
+    ),
+    ScriptRule(
+        id="SD108",
+        name="variable-at-import",
+        level="error",
+        sentence="SM_* variables are for training; serving imports the file without them.",
+        cloud="KeyError when the endpoint imports the file; it never answers.",
+        fix="Read it inside the function or the main guard that needs it, or with "
+        "os.environ.get.",
+        failing='import os\n\nMODEL_DIR = os.environ["SM_MODEL_DIR"]\n\n\n'
+        'def model_fn(model_dir):\n    return model_dir\n\n\nif __name__ == "__main__":\n'
+        "    print(MODEL_DIR)\n",
+        passing="import os\n\n\ndef model_fn(model_dir):\n    return model_dir\n\n\n"
+        'if __name__ == "__main__":\n    print(os.environ["SM_MODEL_DIR"])\n',
+        sources=("sagemaker-inference-toolkit model_server.py: sets no SM_ variables",
+                 "aws/sagemaker-python-sdk#155"),
+        check=variable_at_import,
+        skips=_served_by_mxnet,
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What is looked at: scripts, archives and requests, read and never run."""
