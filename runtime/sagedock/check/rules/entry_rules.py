@@ -320,7 +320,7 @@ RULES = (
         "def save(net, model_dir):\n"
         '    net.save_parameters(os.path.join(model_dir, "model.params"))\n',
         sources=("sagemaker-mxnet-container 1.0 train.py default_save",
-                 "aws/sagemaker-python-sdk#608"),
+                 "aws/sagemaker-python-sdk#616"),
         check=gluon_without_save,
         skips=needs_legacy,
     ),

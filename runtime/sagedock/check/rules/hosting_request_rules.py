@@ -134,7 +134,8 @@ def transform_limits(request: Request, target: Target) -> Hits:
         yield request.hit((member,), told)
     split = request.get("TransformInput", "SplitType", default="None")
     if request.get("BatchStrategy") == "MultiRecord" and split == "None":
-        yield request.hit(("BatchStrategy",), "MultiRecord needs a SplitType: which records?")
+        told = "MultiRecord does nothing without a SplitType: each file is sent whole"
+        yield request.hit(("BatchStrategy",), told, "warning")
     kind = request.get("TransformInput", "ContentType", default="").split(";")[0].strip()
     if request.get("BatchStrategy") == "MultiRecord" and split == "Line" and kind in _WHOLE:
         told = f"several lines of {kind} are sent as one body, and that is no {kind}"
@@ -173,8 +174,8 @@ RULES: tuple[RequestRule, ...] = (
         fix="Name the model.tar.gz of the training job's ModelArtifacts.",
         failing=examples.created_model(ModelDataUrl="s3://my-data/models/"),
         passing=_MODEL,
-        sources=("API_ContainerDefinition.html, ModelDataUrl", "aws/sagemaker-python-sdk#4007",
-                 "aws/sagemaker-python-sdk#867"),
+        sources=("API_ContainerDefinition.html, ModelDataUrl",
+                 "awslabs/generative-ai-cdk-constructs#179"),
         check=model_data,
         skips=only_for("CreateModel"),
     ),

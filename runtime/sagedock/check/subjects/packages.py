@@ -97,8 +97,18 @@ DISTRIBUTIONS = {
 }
 """Imported name → beginnings of the distributions that bring it."""
 
-LOADED_AT_START = words(
+_NEVER_LOOKED_FOR = words(
     """
+    atexit errno faulthandler gc itertools marshal posix pwd sys time
+    abc codecs genericpath io os posixpath site stat
+    """
+)
+"""Modules that no file can hide: those within python itself (CPython, Modules/Setup), and those
+that it has loaded before the source folder comes onto sys.path (site.py)."""
+
+LOADED_AT_START = (
+    words(
+        """
     abc argparse array ast atexit base64 binascii bisect bz2 calendar codecs collections
     contextlib copy copyreg csv ctypes dataclasses datetime difflib dis distutils email
     encodings enum errno fcntl fnmatch functools gc gettext grp gzip hashlib heapq hmac http
@@ -109,6 +119,8 @@ LOADED_AT_START = words(
     token tokenize traceback types typing unicodedata unittest urllib uuid warnings weakref
     zipfile zlib mxnet numpy requests urllib3 certifi idna chardet graphviz boto3 botocore
     """
+    )
+    - _NEVER_LOOKED_FOR
 )
 """What `import mxnet` loads by itself: measured with MXNet 1.9.1 (sys.modules after the import),
 and what the image's own code imports."""

@@ -1,5 +1,5 @@
 # finds: SD105
-# reported: aws/sagemaker-python-sdk#608
+# reported: sagemaker-mxnet-container 1.0 train.py, default_save; aws/sagemaker-python-sdk#616
 import mxnet as mx
 from mxnet.gluon import nn
 from mxnet.gluon.model_zoo import vision

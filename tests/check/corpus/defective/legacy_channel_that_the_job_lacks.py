@@ -1,5 +1,5 @@
 # finds: SD128
-# reported: aws/amazon-sagemaker-examples#1740
+# reported: aws/sagemaker-python-sdk#332
 # options: --channel training
 import os
 

@@ -1,5 +1,5 @@
 # finds: SD112
-# reported: aws/sagemaker-python-sdk#2067
+# reported: sagemaker-mxnet-inference-toolkit handler_service.py
 import json
 
 import mxnet as mx

@@ -1,5 +1,5 @@
 # finds: SD111
-# reported: aws/sagemaker-python-sdk#551
+# reported: aws/sagemaker-python-sdk#636
 import json
 
 import mxnet as mx
