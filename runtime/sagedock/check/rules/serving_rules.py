@@ -88,7 +88,25 @@ def transform_and_triple(script: Script, target: Target) -> Hits:
             if (function := module.functions.get(name)) is not None:
                 told = f"`{name}` beside `transform_fn`, which does all three steps"
                 is_old = target.generation(script.entry) == "legacy"
+                if is_old and _is_called_by(module, "transform_fn", name):
+                    continue
                 yield Hit.at(module, function, told, "warning" if is_old else "error")
+
+
+def _is_called_by(module: Module, caller: str, name: str) -> bool:
+    """Whether the function calls the other one, itself or by functions of this file."""
+    seen: set[str] = set()
+    waiting = [caller]
+    while waiting:
+        function = module.functions.get(waiting.pop())
+        for node in ast.walk(function) if function is not None else ():
+            called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+            if called == name:
+                return True
+            if called and called not in seen:
+                seen.add(called)
+                waiting.append(called)
+    return False
 
 
 def async_handler(script: Script, target: Target) -> Hits:
@@ -97,6 +115,26 @@ def async_handler(script: Script, target: Target) -> Hits:
             function = module.functions.get(name)
             if isinstance(function, ast.AsyncFunctionDef):
                 yield Hit.at(module, function, f"`{name}` is async, and nobody awaits it")
+
+
+def returns_nothing(script: Script, target: Target) -> Hits:
+    for module in script.served:
+        for name in _PER_REQUEST:
+            function = module.functions.get(name)
+            if isinstance(function, ast.FunctionDef) and not _gives_a_value(module, function):
+                told = f"no way through `{name}` returns a value: its caller gets None"
+                yield Hit.at(module, function, told)
+
+
+def _gives_a_value(module: Module, function: Function) -> bool:
+    """Whether some way does, or all of the function is a refusal."""
+    own = [node for node in ast.walk(function) if module.scope(node) is function]
+    if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
+        return True
+    is_refusal = isinstance(function.body[-1], ast.Raise) and not any(
+        isinstance(node, ast.If) for node in own
+    )
+    return is_refusal or any(isinstance(n, ast.Return) and n.value is not None for n in own)
 
 
 _PER_REQUEST = ("transform_fn", "input_fn", "predict_fn", "output_fn")
@@ -264,5 +302,27 @@ RULES = (
         ),
         sources=("MXNet 1.9.1 ndarray.py: asscalar copies one number, and waits for it",),
         check=element_by_element,
+    ),
+    ScriptRule(
+        id="SD116",
+        name="handler-returns-nothing",
+        level="error",
+        sentence="What a serving function returns is the answer, or what the next step works on.",
+        cloud="Every request answers 500, or 200 without a prediction.",
+        fix="Write `return` before the value.",
+        failing=example(
+            _MODEL_FN + "def transform_fn(net, data, content_type, accept):\n"
+            "    answer = net(mx.nd.array(json.loads(data)))\n"
+            "    json.dumps(answer.asnumpy().tolist()), accept\n"
+        ),
+        passing=example(
+            _MODEL_FN + "def transform_fn(net, data, content_type, accept):\n"
+            "    answer = net(mx.nd.array(json.loads(data)))\n"
+            "    return json.dumps(answer.asnumpy().tolist()), accept\n"
+        ),
+        sources=("sagemaker-inference-toolkit transformer.py: takes what the functions return",
+                 "aws/sagemaker-python-sdk tests/data/mxnet_mnist/"
+                 "mnist_hosting_with_custom_handlers.py: output_fn"),
+        check=returns_nothing,
     ),
 )  # fmt: skip
