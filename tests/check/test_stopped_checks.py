@@ -33,5 +33,6 @@ def test_a_check_that_is_stopped_ends_what_it_runs_and_leaves_nothing(
     check.send_signal(number)
     _, told = check.communicate(timeout=60)
     assert check.returncode == 128 + number, told
+    assert f"Training {script.as_posix()}, for 120 s at the most" in told.splitlines()
     wait_for(lambda: Path(f"/proc/{mark.read_text()}").exists(), lambda there: not there)
     assert list((tmp_path / "work").iterdir()) == []

@@ -42,6 +42,7 @@ def serve(plan: ServingPlan, probe: Probe) -> Hosting:
     """Everything a check asks of a model server, once. Raises CheckError where the image cannot be
     run here."""
     probe.prepare(plan.image)
+    probe.tell(f"Serving {plan.script.shown}" + (", and asking it" if plan.samples else ""))
     server = Server(plan, probe)
     try:
         server.start()

@@ -147,14 +147,17 @@ class Probe:
         buffer where all lines came together; the second value is the folder with the model of the
         first host. Raises CheckError."""
         self.prepare(plan.image, plan.instance_type)
+        self.tell(f"Training {plan.code.shown}, for {plan.seconds:g} s at the most")
         root = self.new_folder("training")
         first, workdirs = self._run(plan, root, None)
         if first.has_own_image and first.lines_came_together and not plan.is_unbuffered:
+            self.tell("Training once more, without a buffer for its lines")
             env = {**plan.environment, _BUFFERING: "1"}
             again, _ = self._run(replace(plan, environment=env), self.new_folder("training"), None)
             first = replace(first, unbuffered=again)
         checkpoints = workdirs[0].checkpoints
         if plan.resumes and first.went_well and any(checkpoints.rglob("*")):
+            self.tell("Training once more, with the checkpoints of the first time")
             again, _ = self._run(plan, self.new_folder("training"), checkpoints)
             first = replace(first, resumed=again)
         return first, workdirs[0].model

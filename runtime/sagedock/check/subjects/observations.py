@@ -67,8 +67,13 @@ def last_error(lines: Sequence[str]) -> str:
     """The last line that names an exception; "" where none does."""
     for line in reversed(lines):
         if (found := _LAST.fullmatch(line.strip())) is not None:
-            return f"{found[1]}: {found[2]}".removesuffix(": ")[:200]
+            return _shortened(f"{found[1]}: {found[2]}".removesuffix(": "))
     return ""
+
+
+def _shortened(text: str) -> str:
+    """At the end of a word, where it is long."""
+    return text if len(text) <= 200 else f"{text[:199].rpartition(' ')[0] or text[:199]}…"
 
 
 @dataclass(frozen=True)
