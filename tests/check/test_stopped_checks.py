@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from requests_as_sdks_send import wait_for
+from requests_as_sdks_send import PATIENCE, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -27,11 +27,16 @@ def test_a_check_that_is_stopped_ends_what_it_runs_and_leaves_nothing(
     words = [sys.executable, "-m", "sagedock", "check", str(script), "--run", "--ignore", "SD1"]
     environment = {"SAGEDOCK_FRAMEWORKS": str(frameworks), "TMPDIR": str(tmp_path / "work")}
     check = subprocess.Popen(
-        words, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
+        words,
+        env={**os.environ, **environment},
+        # As in a terminal: a shell that starts us in the background has SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_for(lambda: mark.read_text() if mark.exists() else "", bool)
     check.send_signal(number)
-    _, told = check.communicate(timeout=60)
+    _, told = check.communicate(timeout=PATIENCE)
     assert check.returncode == 128 + number, told
     assert f"Training {script.as_posix()}, for 120 s at the most" in told.splitlines()
     wait_for(lambda: Path(f"/proc/{mark.read_text()}").exists(), lambda there: not there)
