@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sagedock.backends.base import Backend, Mount, Run, RunSpec
+from sagedock.domain.pings import PING_TIMEOUT_SECONDS
 from sagedock.domain.routes import ModelServer
 from sagedock.errors import SagedockError
 from sagedock.lifecycle.log_pump import EventStore, LogPump
 
 PORT = 8080
 MODEL = "/opt/ml/model"
-PING_TIMEOUT_SECONDS = 2.0
 
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)(: .*)?$")
 """The line that ends a traceback."""

@@ -12,7 +12,7 @@ from sagedock.check.subjects.hit import Hits
 from sagedock.check.subjects.observations import GROWTH_BYTES, GROWTH_STEP, Hosting
 from sagedock.check.target import Target
 from sagedock.domain.instances import InstanceType
-from sagedock.lifecycle.model_server import PING_TIMEOUT_SECONDS
+from sagedock.domain.pings import PING_TIMEOUT_SECONDS
 
 _GROWTH_OF_EACH = 64 * 1024
 _TAIL_COUNT = 20

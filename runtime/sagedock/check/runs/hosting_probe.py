@@ -20,7 +20,7 @@ from sagedock.check.subjects.observations import (
     Timing,
 )
 from sagedock.domain.images import ImageReference
-from sagedock.lifecycle.model_server import PING_TIMEOUT_SECONDS
+from sagedock.domain.pings import PING_TIMEOUT_SECONDS
 
 _TOGETHER = 8
 _TIMED = 200
