@@ -53,7 +53,9 @@ class World:
 
     def close(self) -> None:
         mine = {"label": f"sagedock.endpoint={self.name}"}
-        if self.name in [one["EndpointName"] for one in self._endpoints()]:
+        # One that a test has deleted is listed until its servers are gone, and not deleted twice.
+        (status,) = {one["EndpointStatus"] for one in self._endpoints()} or {"Deleting"}
+        if status != "Deleting":
             self.dock.sagemaker.delete_endpoint(EndpointName=self.name)
         wait_for(
             lambda: self.engine.client.api.containers(all=True, filters=mine),
@@ -63,7 +65,7 @@ class World:
 
     def _endpoints(self) -> list[dict[str, str]]:
         found: list[dict[str, str]] = self.dock.sagemaker.list_endpoints()["Endpoints"]
-        return found
+        return [one for one in found if one["EndpointName"] == self.name]
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_sd514_a_server_that_only_prints_is_killed(world: Callable[[str], World]
     now = int(time.time()) + 1
     events = served.engine.client.events(since=began, until=now, filters=mine, decode=True)
     assert [event["Actor"]["Attributes"]["exitCode"] for event in events] == ["137"]
-    assert "asked to stop" in served.log
+    wait_for(lambda: served.log, lambda log: "asked to stop" in log)
 
 
 def test_sd516_a_request_without_an_answer_is_a_model_error(
