@@ -10,6 +10,7 @@ from backends.stages import DockerStage
 from requests_as_sdks_send import wait_for
 from sagedock.backends.base import Run
 from sagedock.backends.docker import relay
+from sagedock.errors import RunFailedToStart
 
 pytestmark = pytest.mark.docker
 
@@ -41,6 +42,24 @@ def test_an_isolated_server_answers(
 
     body = bytes(range(256)) * 4096
     assert ask(run, body) == body
+
+
+def test_without_python_inside_nothing_carries_to_an_isolated_server(
+    docker_stage: DockerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_process_of", lambda engine, container: None)
+    monkeypatch.setattr(relay, "_PYTHONS", ("nobodys-python", "/nor/this"))
+    play = docker_stage.play().serves()
+    run = docker_stage.start(play, ports=(8080,), isolated=True, command=("serve",))
+
+    with pytest.raises(RunFailedToStart, match="the image has no Python"):
+        run.address(8080)
+
+
+def test_nobody_answers_where_an_isolated_server_has_ended(docker_stage: DockerStage) -> None:
+    run = docker_stage.start(docker_stage.play().exits(0), ports=(8080,), isolated=True)
+    run.wait(60)
+    assert run.address(8080) == ("127.0.0.1", 0)
 
 
 def test_an_isolated_run_has_no_way_out(docker_stage: DockerStage) -> None:

@@ -103,7 +103,8 @@ class Run(Protocol):
         No error when it has ended already."""
 
     def address(self, port: int) -> tuple[str, int]:
-        """Host and port at which we reach the run's `port`."""
+        """Host and port at which we reach the run's `port`. Raises RunFailedToStart where nothing
+        leads there."""
 
     def close(self) -> None:
         """Give back what the run holds outside (a container, descriptors); kills what is left of

@@ -158,8 +158,13 @@ class Fleet:
         else:
             self.folder = Path(details["folder"])
             group = self._endpoint.log_group
-            server = ServedModel(run, record.host, details["stream"], group, rooms.events)
-            self.servers[record.host].append(server)
+            try:
+                server = ServedModel(run, record.host, details["stream"], group, rooms.events)
+            except RunFailedToStart as why:
+                log.info("%s: a server is started again: %s", self._endpoint.name, why)
+                rooms.runs.remove(record.id)
+            else:
+                self.servers[record.host].append(server)
 
     def restart(self, variant: str) -> None:
         """One more server, for one that ended. Raises FleetFailed when it does not come up,

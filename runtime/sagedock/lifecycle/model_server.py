@@ -18,7 +18,7 @@ from pathlib import Path
 from sagedock.backends.base import Backend, Mount, Run, RunSpec
 from sagedock.domain.pings import PING_TIMEOUT_SECONDS
 from sagedock.domain.routes import ModelServer
-from sagedock.errors import SagedockError
+from sagedock.errors import RunFailedToStart, SagedockError
 from sagedock.lifecycle.log_pump import EventStore, LogPump
 
 PORT = 8080
@@ -79,10 +79,16 @@ class ServedModel:
         log_group: str,
         events: EventStore,
     ) -> None:
+        """Raises RunFailedToStart, the run ended, where nothing leads to it."""
         self.run, self.variant, self.stream = run, variant, stream
-        self.pump = LogPump(run, log_group, stream, events).start()
-        host, port = run.address(PORT)
+        try:
+            host, port = run.address(PORT)
+        except RunFailedToStart:
+            run.stop(0)
+            run.close()
+            raise
         self.route = ModelServer(host, port, stream)
+        self.pump = LogPump(run, log_group, stream, events).start()
         self.stopping = False
         self.watched = False
 

@@ -333,7 +333,7 @@ class DockerBackend:
         try:
             inspect = self._engine.client.api.inspect_container
             record = self._engine.patiently(lambda: inspect(run_id.removeprefix(PREFIX)))
-        except (NotFound, APIError):
+        except NotFound:
             return None
         told = record["Config"].get("Labels") or {}
         if told.get(labels.HOME) != self._owner or record["State"]["Status"] == "created":

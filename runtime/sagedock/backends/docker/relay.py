@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -22,12 +23,14 @@ from docker.errors import APIError, DockerException
 
 from sagedock.backends.docker.engine import GONE, Engine
 from sagedock.backends.docker.surroundings import LOOPBACK
+from sagedock.errors import RunFailedToStart
 
 log = logging.getLogger("sagedock.docker")
 
 _CHUNK_BYTES = 1 << 16
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _CONNECT_SECONDS = 5.0
+_NO_SUCH_CONTAINER, _NOT_RUNNING = 404, 409
 
 _CARRIER = """
 import os, select, socket, sys
@@ -55,7 +58,8 @@ class Far(Protocol):
 
 
 class Relay:
-    """Listens on a port of our loopback for `port` of the container; until `close`."""
+    """Listens on a port of our loopback for `port` of the running container; until `close`. Raises
+    RunFailedToStart where nothing leads into it, NotFound or APIError where it runs no more."""
 
     def __init__(self, engine: Engine, container: str, port: int) -> None:
         self._connect = _way(engine, container, port)
@@ -110,7 +114,8 @@ def _way(engine: Engine, container: str, port: int) -> Callable[[], Far]:
     pid = _process_of(engine, container)
     if pid is not None:
         return lambda: _Inside(pid, port)
-    return lambda: _Carried(engine, container, port)
+    python = _python_of(engine, container)
+    return lambda: _Carried(engine, container, python, port)
 
 
 # --- as root, on the engine's machine -------------------------------------------------------------
@@ -196,27 +201,49 @@ def _may_enter(pid: int) -> bool:
 # --- by the engine --------------------------------------------------------------------------------
 
 
+def _python_of(engine: Engine, container: str) -> str:
+    """The Python of a running container. Raises RunFailedToStart where it has none."""
+    for python in _PYTHONS:
+        if _ends_well(engine, container, [python, "-c", ""]):
+            return python
+    raise RunFailedToStart(
+        "Its network is isolated (EnableNetworkIsolation), and from where the emulator runs such a "
+        "model server is reached by a small program inside its container, for which the image has "
+        "no Python. Put python3 into the image, or run sagedock as root on the engine's own machine"
+    )
+
+
+def _ends_well(engine: Engine, container: str, command: list[str]) -> bool:
+    """Whether the command is there and exits with 0. Raises NotFound or APIError where the
+    container runs no more."""
+    api = engine.client.api
+    made = api.exec_create(container, command)["Id"]
+    try:
+        api.exec_start(made)
+    except APIError as error:
+        # Newer engines refuse to start what is not there, 20.10 says so in its output.
+        if error.status_code in (_NO_SUCH_CONTAINER, _NOT_RUNNING):
+            raise
+        return False
+    # The output ends a moment before the engine knows the exit code.
+    end = time.monotonic() + _CONNECT_SECONDS
+    while (told := api.exec_inspect(made))["Running"] and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(told["ExitCode"] == 0)
+
+
 class _Carried:
     """A program inside the container, whose standard streams come to us through the engine."""
 
-    def __init__(self, engine: Engine, container: str, port: int) -> None:
+    def __init__(self, engine: Engine, container: str, python: str, port: int) -> None:
         api = engine.client.api
-        for python in _PYTHONS:
-            made = api.exec_create(
-                container, [python, "-c", _CARRIER, str(port)], stdin=True, stderr=False
-            )
-            stream: Any = api.exec_start(made["Id"], socket=True)
-            self._socket: socket.socket = getattr(stream, "_sock", stream)
-            self._socket.settimeout(None)
-            self._stream = stream
-            self._held = b""
-            if api.exec_inspect(made["Id"]).get("ExitCode") not in (126, 127):
-                return
-            self.close()
-        raise APIError(
-            "an isolated model server is reached by a program inside its container, and this "
-            "image has no Python for it"
-        )
+        command = [python, "-c", _CARRIER, str(port)]
+        made = api.exec_create(container, command, stdin=True, stderr=False)
+        stream: Any = api.exec_start(made["Id"], socket=True)
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._socket.settimeout(None)
+        self._stream = stream
+        self._held = b""
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)

@@ -363,7 +363,11 @@ class DockerRun:
             if self._relay is None:
                 if self._ended.is_set():
                     return 0
-                self._relay = Relay(self._engine, self.container, port)
+                try:
+                    self._relay = Relay(self._engine, self.container, port)
+                except APIError as error:
+                    log.debug("%s ended before a relay led to it: %s", self.name, error)
+                    return 0
             return self._relay.port
 
 
