@@ -63,6 +63,7 @@ class Play:
         self.requests: list[Asked] = []
         self.steps: list[Step] = []
         self.refusal: str | None = None
+        self.unreachable: str | None = None
         self.heeds_sigterm = True
         self.remark = ""
         self._started = threading.Condition()
@@ -106,6 +107,11 @@ class Play:
         self.refusal = reason
         return self
 
+    def is_out_of_reach(self, reason: str) -> Play:
+        """It is started, and nothing leads to its ports."""
+        self.unreachable = reason
+        return self
+
     def ignores_sigterm(self) -> Play:
         """Only SIGKILL ends it: exit code 137 after the grace period."""
         self.heeds_sigterm = False
@@ -116,7 +122,7 @@ class Play:
     def goes_on(self) -> None:
         self._go.set()
 
-    def wait_until_started(self, runs: int = 1, timeout: float = 20.0) -> ScriptedRun:
+    def wait_until_started(self, runs: int = 1, timeout: float = 180.0) -> ScriptedRun:
         """The latest run, once `runs` have been started."""
         with self._started:
             if not self._started.wait_for(lambda: len(self.runs) >= runs, timeout):
@@ -267,6 +273,8 @@ class ScriptedRun:
             self._ended.wait()
 
     def address(self, port: int) -> tuple[str, int]:
+        if self._play.unreachable is not None:
+            raise RunFailedToStart(self._play.unreachable)
         return LOOPBACK, self._ports[port]
 
     def close(self) -> None:

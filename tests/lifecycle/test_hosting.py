@@ -90,6 +90,13 @@ def test_an_endpoint_on_a_full_disk_fails_once_there_is_room(
     assert "There is no room left" in (house.settled("Failed").failure_reason or "")
 
 
+def test_a_server_that_nothing_leads_to_fails_the_endpoint_and_is_ended(house: House) -> None:
+    play = house.backend.expect("serve").is_out_of_reach("The image has no Python").waits()
+    house.deploy()
+    assert house.settled("Failed").failure_reason == "The image has no Python"
+    assert play.runs[0].wait(PATIENCE) is not None
+
+
 def test_a_server_that_never_gets_healthy_fails_the_endpoint(house: House) -> None:
     play = house.backend.expect("serve").serves(ping=500)
     house.hosting = house.hosting_with(startup_seconds=0.2)
