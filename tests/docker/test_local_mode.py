@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -47,24 +46,21 @@ def python() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _clean_engine() -> Iterator[None]:
-    """The SDK leaves its containers where they ended."""
-    before = _hosts()
+def _clean_engine(tmp_path: Path) -> Iterator[None]:
+    """The SDK leaves its containers where they ended, and its compose files in TMPDIR. Others run
+    local mode on the engine at the same time."""
     yield
-    for name in _hosts() - before:
-        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True)
-
-
-def _hosts() -> set[str]:
-    """Containers of local mode: compose services that are called algo-1-abcde."""
+    label = "com.docker.compose.project.working_dir"
     told = subprocess.run(
-        ["docker", "ps", "--all", "--format", '{{.ID}} {{.Label "com.docker.compose.service"}}'],
+        ["docker", "ps", "--all", "--format", f'{{{{.ID}}}} {{{{.Label "{label}"}}}}'],
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    rows = (line.split() for line in told.stdout.splitlines())
-    return {row[0] for row in rows if len(row) == 2 and re.match(r"algo-\d+-\w{5}$", row[1])}
+    for line in told.stdout.splitlines():
+        container, _, folder = line.partition(" ")
+        if Path(folder).is_relative_to(tmp_path):
+            subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True)
 
 
 def _has_compose() -> bool:
@@ -76,7 +72,7 @@ def run(python: Path, image: str, hosts: int, folder: Path) -> str:
     command = [str(python), str(PROGRAM), image, str(hosts), str(folder)]
     ended = subprocess.run(
         command,
-        env={**os.environ, **NO_AWS},
+        env={**os.environ, **NO_AWS, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -24,7 +24,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from sagedock.backends.base import Guard, Mount, Run, RunSpec, Tell
 from sagedock.backends.docker import labels
-from sagedock.backends.docker.engine import GONE, Engine, explanation
+from sagedock.backends.docker.engine import GONE, Engine, Witness, explanation
 from sagedock.backends.docker.equipment import Equipment, Gpus, Policy
 from sagedock.backends.docker.files import copy_in, copy_out, has_foreign_files
 from sagedock.backends.docker.local_images import LocalImage
@@ -190,6 +190,7 @@ class DockerBackend:
     def _go_on(self, spec: RunSpec, begun: _Begun) -> Run:
         """From a container to a run. Raises RunFailedToStart, or one of GONE, with nothing left."""
         try:
+            witness = self._engine.witness()
             if begun.place.copied:
                 copy_in(self._engine, begun.container, begun.place.copied, begun.place.user)
             if begun.gate is None:
@@ -203,7 +204,7 @@ class DockerBackend:
                 return self.start(spec)
             raise_refusal(error, spec, begun.place.image)
             raise
-        return self._run(record)
+        return self._run(record, witness)
 
     def _begin(self, spec: RunSpec, has_gate: bool) -> _Begun:
         """Create the container, and with a gate start it. Raises RunFailedToStart, ImageNotFound,
@@ -332,6 +333,7 @@ class DockerBackend:
                 return self._runs[run_id]
         try:
             inspect = self._engine.client.api.inspect_container
+            witness = self._engine.patiently(self._engine.witness)
             record = self._engine.patiently(lambda: inspect(run_id.removeprefix(PREFIX)))
         except NotFound:
             return None
@@ -341,7 +343,7 @@ class DockerBackend:
         if labels.NETWORK in told:
             self._networks.hold(told[labels.NETWORK], told[labels.RUN])
         self._equipment.hold_gpus(record)
-        return self._run(record)
+        return self._run(record, witness)
 
     def clean(self, keep: frozenset[str]) -> None:
         with self._lock:
@@ -380,8 +382,8 @@ class DockerBackend:
     def gpu_count(self) -> int:
         return self._equipment.count()
 
-    def _run(self, record: Any) -> DockerRun:
-        run = DockerRun(self._engine, record, self._near, self._settle, self._forget)
+    def _run(self, record: Any, witness: Witness) -> DockerRun:
+        run = DockerRun(self._engine, record, witness, self._near, self._settle, self._forget)
         with self._lock:
             return self._runs.setdefault(run.id, run)
 

@@ -68,12 +68,14 @@ class DockerRun:
         self,
         engine: Engine,
         record: Mapping[str, Any],
+        witness: Witness,
         near: Neighbourhood,
         settle: Ending,
         closed: Ending,
     ) -> None:
-        """`record` is the engine's own, from inspect."""
-        self._engine, self._near = engine, near
+        """`record` is the engine's own, from inspect; `witness` has been there since before, so
+        that no end of the engine's falls between."""
+        self._engine, self._witness, self._near = engine, witness, near
         self._settle, self._closed = settle, closed
         self.container: str = record["Id"]
         self.labels: Mapping[str, str] = record["Config"].get("Labels") or {}
@@ -260,7 +262,7 @@ class DockerRun:
         An answer to `wait` is no proof: an engine that is being stopped gives one, too, for it ends
         its containers. So the engine is asked whether it stays."""
         engine, broke, refusals = self._engine, 0.0, 0
-        witness: Witness | None = None
+        witness: Witness | None = self._witness
         while True:
             asked = time.time()
             try:
@@ -268,6 +270,9 @@ class DockerRun:
                 state = self._state()
                 if _goes_on(state):
                     broke = 0.0  # it outlived what there was
+                    if witness.ended_at is not None:
+                        witness = None
+                        continue
                     engine.client.api.wait(self.container, timeout=None)
                     asked = time.time()
                     state = self._state()
