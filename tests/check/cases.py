@@ -13,10 +13,22 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
+
+_BY_CLOCK = frozenset({"SD601", "SD603", "SD604"})
+"""Rules that compare speeds, and say nothing where a machine that has other work leaves doubt."""
+
+
+def found_at_last(wanted: set[str], look: Callable[[], set[str]]) -> set[str]:
+    """What a look finds: the third one at the latest, where only speeds are to be compared."""
+    found = look()
+    for _ in range(2 if wanted <= _BY_CLOCK else 0):
+        found = found or look()
+    return found
 
 
 @dataclass(frozen=True)
