@@ -183,6 +183,6 @@ def check(
 ) -> Report:
     """The static rules on the script or folder; nothing of it is run. Raises CheckError where
     there is nothing to look at."""
-    checker = Checker(target or Target(), choice or Choice())
+    checker = Checker((target or Target()).validated(), choice or Choice())
     checker.scripts(path, entry_point)
     return checker.report
