@@ -33,7 +33,7 @@ lint: $(STAMP)  ## ruff, rules and format
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## measure invocations, model servers, S3 and starts, each beside a floor
+bench: $(STAMP)  ## measure invocations, model servers, S3, starts and checks, each beside a floor
 	@for file in benchmarks/*.py; do echo "--- $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## remove what the demo and the checks leave; .venv stays (rm -r .venv removes it)

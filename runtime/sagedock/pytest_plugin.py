@@ -115,7 +115,7 @@ class Contract:
     @property
     def _choice(self) -> Any:
         from sagedock.check.checker import Choice
-        from sagedock.check.rules.catalogue import named
+        from sagedock.check.rules.shelves import named
 
         project = self.configuration
         select = None if project.select is None else named(project.select)
@@ -238,7 +238,7 @@ def trained_model(sagedock: Emulator, pytestconfig: pytest.Config) -> TrainedMod
     if target.path is None:
         pytest.fail("the target has no path: there is no script to train")
     script = read(target.path, target.entry_point)[0]
-    meant = Target(target.framework_version, target.instance_type)
+    meant = Target(target.framework_version, target.instance_type).validated()
     image, why = image_for(script.modules, meant, script.requirements)
     if image is None:
         pytest.skip(why)

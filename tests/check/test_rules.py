@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import json
 import os
@@ -18,10 +19,12 @@ from click.testing import CliRunner
 from check.cases import found_at_last, packed
 from sagedock.check.checker import Checker
 from sagedock.check.reports.pages import index, page
+from sagedock.check.rules import shelves
 from sagedock.check.rules.catalogue import RULES
 from sagedock.check.rules.hosting_rule import HostingRule
 from sagedock.check.rules.request_rules import RequestRule
 from sagedock.check.rules.rule import Rule
+from sagedock.check.rules.shelves import rules_from, rules_of
 from sagedock.check.rules.training_run_rules import TrainingRule
 from sagedock.check.subjects.archive import read_archive
 from sagedock.check.subjects.request import request_of
@@ -98,8 +101,21 @@ def test_the_page_of_a_rule_is_up_to_date(rule: Rule[Any]) -> None:
     assert written == page(rule), "run `python -m sagedock.check.reports.pages docs/rules`"
 
 
+def test_a_rule_stands_on_the_shelf_of_its_kind_and_number() -> None:
+    for rule in RULES:
+        assert rule in rules_of(rule.kind)
+        assert rules_from(rule.id) == (rule,)
+
+
+def test_the_rules_of_every_module_are_in_the_catalogue() -> None:
+    folder = Path(shelves.__file__).parent
+    names = [file.stem for file in folder.glob("*_rules.py")]
+    modules = [importlib.import_module(f"sagedock.check.rules.{name}") for name in names]
+    assert {rule.id for module in modules for rule in module.RULES} == {rule.id for rule in RULES}
+
+
 def test_the_table_of_rules_lists_each_once() -> None:
     ids = [rule.id for rule in RULES]
-    assert len(ids) == len(set(ids))
+    assert ids == sorted(set(ids))
     assert (PAGES / "README.md").read_text(encoding="utf-8") == index()
     assert {path.stem for path in PAGES.glob("SD*.md")} == set(ids)

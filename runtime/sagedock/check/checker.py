@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sagedock.backends.docker.image_contents import ImageContents
 from sagedock.check.findings import Finding, Looked, Report
-from sagedock.check.rules.catalogue import RULES
 from sagedock.check.rules.rule import Kind, Rule
-from sagedock.check.subjects.archive import CODE, Archive
+from sagedock.check.rules.shelves import rules_of
 from sagedock.check.subjects.hit import Hit
-from sagedock.check.subjects.request import Request
 from sagedock.check.subjects.script import Script, read
 from sagedock.check.target import Target
+
+if TYPE_CHECKING:
+    # Who hands one over has loaded what reads it; a check of a script does without.
+    from sagedock.backends.docker.image_contents import ImageContents
+    from sagedock.check.subjects.archive import Archive
+    from sagedock.check.subjects.request import Request
 
 _NOQA = re.compile(r"#\s*noqa:\s*([A-Z0-9, ]+)")
 
@@ -86,7 +88,8 @@ class Checker:
         self._files.append(archive.file)
         code = archive.code
         if code is not None and (self.target.framework_version or "mxnet" in code.packages):
-            self._served_code(archive)
+            with archive.unpacked_code() as script:
+                self._served_code(script, code.file)
 
     def image(self, image: ImageContents) -> None:
         """Look at a container image; nothing of it is run."""
@@ -99,30 +102,21 @@ class Checker:
             "programs": [name for name, problem in image.programs.items() if problem is None],
         }
 
-    def _served_code(self, archive: Archive) -> None:
-        """The rules on what an endpoint imports, at the archive's own code."""
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in archive.sources.items():
-                file = Path(folder, name)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(data)
-            (script,) = read(Path(folder, CODE), archive.entry)
-            for module in script.modules:
-                module.file = module.path.relative_to(folder).as_posix()
-            target = replace(
-                self.target, framework_version=self.target.framework_version or _LAST_VERSION
-            )
-            for rule in RULES:
-                if rule.id in SERVED_RULES and self.choice.takes(rule):
-                    self._judge(rule, script, f"{CODE}/{archive.entry}", target)
+    def _served_code(self, script: Script, name: str) -> None:
+        """The rules on what an endpoint imports, at an archive's own code."""
+        version = self.target.framework_version or _LAST_VERSION
+        target = replace(self.target, framework_version=version)
+        for rule in rules_of("script"):
+            if rule.id in SERVED_RULES and self.choice.takes(rule):
+                self._judge(rule, script, name, target)
 
     def skip(self, kind: Kind, name: str, why: str, *, wanted: bool = False) -> None:
         """Say of all chosen rules of a kind why they did not look; `wanted` where they were asked
         to, so that a check that finds nothing else is no success."""
         if wanted:
             self._not_run.append(f"{name}: {why}")
-        for rule in RULES:
-            if rule.kind == kind and self.choice.takes(rule):
+        for rule in rules_of(kind):
+            if self.choice.takes(rule):
                 self._looked.append(Looked(rule.id, name, why))
 
     def tell(self, name: str, value: object) -> None:
@@ -131,8 +125,8 @@ class Checker:
 
     def look(self, kind: Kind, subject: Any, name: str) -> None:
         """All chosen rules of a kind at one subject."""
-        for rule in RULES:
-            if rule.kind == kind and self.choice.takes(rule):
+        for rule in rules_of(kind):
+            if self.choice.takes(rule):
                 self._judge(rule, subject, name, self.target)
 
     def _judge(self, rule: Rule[Any], subject: Any, name: str, target: Target) -> None:
@@ -189,6 +183,6 @@ def check(
 ) -> Report:
     """The static rules on the script or folder; nothing of it is run. Raises CheckError where
     there is nothing to look at."""
-    checker = Checker(target or Target(), choice or Choice())
+    checker = Checker((target or Target()).validated(), choice or Choice())
     checker.scripts(path, entry_point)
     return checker.report

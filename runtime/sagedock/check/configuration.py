@@ -3,6 +3,7 @@ sagedock.toml."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,6 @@ from typing import Any
 
 from sagedock.check.wanted import Wanted, wanted_of
 from sagedock.errors import CheckError
-
-if sys.version_info >= (3, 11):
-    import tomllib
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ def _table(file: Path, path: tuple[str, ...]) -> dict[str, Any] | None:
     if f"[{'.'.join(path)}" not in text:
         return None
     if sys.version_info >= (3, 11):
+        tomllib = importlib.import_module("tomllib")  # Most checks find no such table.
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sagedock.check.subjects.module import Module, required
 from sagedock.check.subjects.words import words
-from sagedock.domain.images import MXNET
 from sagedock.errors import CheckError
+
+if TYPE_CHECKING:
+    from sagedock.domain.families import ImageFamily
 
 Generation = Literal["legacy", "script"]
 
@@ -46,23 +49,25 @@ class Target:
     instance_type: str | None = None
     channels: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        if self.framework_version and MXNET.version(self.framework_version) is None:
+    def validated(self) -> Target:
+        """This one. Raises CheckError for a version and a type that there never were."""
+        if self.framework_version and _mxnet().version(self.framework_version) is None:
             raise CheckError(
                 f"There was no MXNet image of version {self.framework_version!r}. "
-                f"There are {', '.join(MXNET.versions)}."
+                f"There are {', '.join(_mxnet().versions)}."
             )
         if self.instance_type and len(self.instance_type.split(".")) != 3:
             raise CheckError(
                 f"{self.instance_type!r} is no instance type: they look like ml.m5.large."
             )
+        return self
 
     @property
     def declared(self) -> Generation | None:
         """The generation of the declared version: script mode from 1.3 on, the SDK's own rule."""
         if self.framework_version is None:
             return None
-        return generation_of(MXNET.version(self.framework_version) or "")
+        return generation_of(_mxnet().version(self.framework_version) or "")
 
     @property
     def has_gpu(self) -> bool | None:
@@ -85,6 +90,12 @@ class Target:
         if self.generation(entry) != "legacy" or OTHER_FRAMEWORKS & entry.packages:
             return False
         return entry.tree is None or _takes_what_is_passed(entry)
+
+
+def _mxnet() -> ImageFamily:
+    """The table of images takes a while to read, and most scripts are checked for no version."""
+    family: ImageFamily = importlib.import_module("sagedock.domain.images").MXNET
+    return family
 
 
 def generation_of(version: str) -> Generation:

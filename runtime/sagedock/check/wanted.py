@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sagedock.check.subjects.observations import Sample
+from sagedock.check.subjects.sample import Sample
 from sagedock.errors import CheckError
 
 CONTENT_TYPES = {

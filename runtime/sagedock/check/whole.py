@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sagedock.check.checker import Checker, Choice
 from sagedock.check.findings import Report
 from sagedock.check.rules.rule import Kind
-from sagedock.check.runs.machine import Machine
-from sagedock.check.subjects.archive import read_archive
-from sagedock.check.subjects.request import read_requests
-from sagedock.check.subjects.script import Script
 from sagedock.check.target import Target
 from sagedock.check.wanted import Wanted
 from sagedock.errors import CheckError
+
+if TYPE_CHECKING:
+    from sagedock.check.runs.machine import Machine
+    from sagedock.check.subjects.archive import Archive
+    from sagedock.check.subjects.request import Request
+    from sagedock.check.subjects.script import Script
 
 
 def checked(
@@ -32,23 +35,29 @@ def checked(
         )
     if wanted.image is not None and wanted.runs and wanted.backend == "process":
         raise CheckError("An image runs in containers alone: leave --backend process away.")
-    target = Target(wanted.framework_version, wanted.instance_type, tuple(wanted.channels) or None)
+    channels = tuple(wanted.channels) or None
+    target = Target(wanted.framework_version, wanted.instance_type, channels).validated()
     checker = Checker(target, choice)
     scripts: list[Script] = []
-    archive, requests = None, read_requests(wanted.jobs, wanted.operation)
+    archive: Archive | None = None
+    requests: list[Request] = []
+    # Each subject takes a while to import, and most checks are of a script alone.
+    if wanted.jobs:
+        bodies = importlib.import_module("sagedock.check.subjects.request")
+        requests = bodies.read_requests(wanted.jobs, wanted.operation)
     if wanted.path is not None:
         scripts = checker.scripts(wanted.path, wanted.entry_point)
     if wanted.model is not None:
-        archive = read_archive(wanted.model, wanted.entry_point if wanted.path is None else None)
+        archives = importlib.import_module("sagedock.check.subjects.archive")
+        served = wanted.entry_point if wanted.path is None else None
+        archive = archives.read_archive(wanted.model, served)
         checker.archive(archive)
     if requests:
         checker.requests(requests)
     if wanted.image is not None or (wanted.runs and wanted.is_docked):
-        # So does the engine's client.
         engine = importlib.import_module("sagedock.check.runs.image")
         engine.check_on_engine(checker, wanted, scripts, archive, requests, machine, tell)
     elif wanted.runs and (scripts or archive):
-        # What runs user code takes a while to import, and most checks run none.
         place = importlib.import_module("sagedock.check.runs.place")
         trial = importlib.import_module("sagedock.check.runs.trial")
         given = place.provisions(wanted, requests)

@@ -6,13 +6,15 @@ import importlib
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import click.shell_completion
 
 from sagedock import __version__
 from sagedock.errors import SagedockError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "serve": "Start the emulator: one process, one port, until Ctrl-C.",
@@ -48,15 +50,10 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def shell_complete(
-        self, ctx: click.Context, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
-        """The same, when Tab is pressed."""
-        return [
-            click.shell_completion.CompletionItem(name, help=told)
-            for name, told in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The same, when Tab is pressed: only then is click's own part for it needed."""
+        item = importlib.import_module("click.shell_completion").CompletionItem
+        return [item(n, help=told) for n, told in COMMANDS.items() if n.startswith(incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         _hear_sigterm()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,14 +17,13 @@ from sagedock.check.checker import Choice
 from sagedock.check.configuration import Configuration, configured, configured_in
 from sagedock.check.findings import Report
 from sagedock.check.reports import report as formats
-from sagedock.check.reports.junit import junit
-from sagedock.check.reports.pages import page
-from sagedock.check.reports.sarif import sarif
-from sagedock.check.rules.catalogue import RULES, named, rule
-from sagedock.check.runs.machine import Machine
+from sagedock.check.rules.shelves import named
 from sagedock.check.wanted import BACKENDS, Wanted, channels_of, hyperparameters_of
 from sagedock.check.whole import checked
 from sagedock.errors import SagedockError
+
+if TYPE_CHECKING:
+    from sagedock.check.runs.machine import Machine
 
 FORMATS = ("text", "json", "junit", "github", "sarif")
 _FILE = click.Path(path_type=Path)
@@ -123,7 +122,7 @@ def command(
     """
     try:
         if explain:
-            click.echo(page(rule(explain)), nl=False)
+            _explain(explain)
             return
         if list_rules:
             _list()
@@ -183,8 +182,15 @@ def _progress(line: str) -> None:
     click.echo(line, err=True)
 
 
+def _explain(id: str) -> None:
+    # The pages and the table below need every rule, and a check only those of its target.
+    catalogue = importlib.import_module("sagedock.check.rules.catalogue")
+    pages = importlib.import_module("sagedock.check.reports.pages")
+    click.echo(pages.page(catalogue.rule(id)), nl=False)
+
+
 def _list() -> None:
-    for one in RULES:
+    for one in importlib.import_module("sagedock.check.rules.catalogue").RULES:
         click.echo(f"{one.id}  {one.level:<7}  {one.name:<24}  {one.sentence}")
 
 
@@ -211,8 +217,10 @@ def _print(report: Report, form: str) -> None:
     elif form == "text":
         is_terminal = sys.stdout.isatty()
         click.echo(formats.text(report, _paint if is_terminal else formats.plain))
+    elif form == "json":
+        click.echo(formats.as_json(report))
     else:
-        write = {"json": formats.as_json, "sarif": sarif, "junit": junit}[form]
+        write = getattr(importlib.import_module(f"sagedock.check.reports.{form}"), form)
         click.echo(write(report))
 
 

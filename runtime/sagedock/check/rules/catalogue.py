@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from sagedock.check.rules import (
-    artifact_rules,
-    code_rules,
-    entry_rules,
-    hosting_advice_rules,
-    hosting_load_rules,
-    hosting_request_rules,
-    hosting_run_rules,
-    hyperparameter_rules,
-    image_rules,
-    isolation_rules,
-    request_rules,
-    resource_request_rules,
-    run_rules,
-    serving_rules,
-    training_request_rules,
-    training_run_rules,
-)
 from sagedock.check.rules.rule import Rule
+from sagedock.check.rules.shelves import rules_from
 from sagedock.errors import CheckError
 
-RULES: tuple[Rule[Any], ...] = tuple(
-    sorted(
-        (
-            *entry_rules.RULES,
-            *serving_rules.RULES,
-            *hyperparameter_rules.RULES,
-            *code_rules.RULES,
-            *run_rules.RULES,
-            *request_rules.RULES,
-            *training_request_rules.RULES,
-            *hosting_request_rules.RULES,
-            *resource_request_rules.RULES,
-            *artifact_rules.RULES,
-            *image_rules.RULES,
-            *training_run_rules.RULES,
-            *hosting_run_rules.RULES,
-            *hosting_load_rules.RULES,
-            *hosting_advice_rules.RULES,
-            *isolation_rules.RULES,
-        ),
-        key=lambda rule: rule.id,
-    )
-)
+RULES: tuple[Rule[Any], ...] = rules_from("SD")
 
 
 def rule(id: str) -> Rule[Any]:
@@ -57,15 +17,3 @@ def rule(id: str) -> Rule[Any]:
     if found is None:
         raise CheckError(f"There is no rule {id}. `sagedock check --rules` lists them.")
     return found
-
-
-def named(words: Iterable[str]) -> frozenset[str]:
-    """The ids that these words mean: SD101, or a beginning such as SD12. Raises CheckError for a
-    word that means none."""
-    ids: set[str] = set()
-    for word in words:
-        meant = {rule.id for rule in RULES if rule.id.startswith(word.upper())}
-        if not meant or not word:
-            raise CheckError(f"There is no rule {word!r}. `sagedock check --rules` lists them.")
-        ids |= meant
-    return frozenset(ids)

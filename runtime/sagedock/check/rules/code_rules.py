@@ -50,12 +50,12 @@ def _old_names(module: Module) -> Hits:
     knows_both = re.search(r"version_info|\bPY2\b|\bPY3\b|\bsix\b|NameError", module.text)
     if knows_both:
         return
-    stored = _bound_anywhere(module)
-    for node in module.nodes:
-        if isinstance(node, ast.Name) and node.id in _GONE and node.id not in stored:
-            yield Hit.at(module, node, f"`{node.id}` is `{_GONE[node.id]}` in Python 3")
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "has_key":
-            yield Hit.at(module, node, "dictionaries have no has_key in Python 3: use `in`")
+    for name in module.every(ast.Name):
+        if name.id in _GONE and name.id not in module.bound_anywhere:
+            yield Hit.at(module, name, f"`{name.id}` is `{_GONE[name.id]}` in Python 3")
+    for call in module.calls:
+        if getattr(call.func, "attr", "") == "has_key":
+            yield Hit.at(module, call, "dictionaries have no has_key in Python 3: use `in`")
     for found in module.imports:
         first = found.module.partition(".")[0]
         tried = _is_tried(module, found.node)
@@ -65,7 +65,7 @@ def _old_names(module: Module) -> Hits:
 
 def newer_python(script: Script, target: Target) -> Hits:
     for module in script.modules:
-        place = python38.first_place(module.text)
+        place = python38.first_place(module)
         if place is not None:
             told = f"the image has Python 3.8: {place.told}"
             yield Hit.on(module, place.line, place.column, told)
@@ -75,50 +75,21 @@ def undefined_name(script: Script, target: Target) -> Hits:
     for module in script.modules:
         if module.has_star_import or re.search(r"\b(globals|exec|eval|NameError)\b", module.text):
             continue
-        known = _bound_anywhere(module) | set(dir(builtins)) | set(_GONE)
-        known |= {
-            "__file__",
-            "__name__",
-            "__doc__",
-            "__path__",
-            "__package__",
-            "__class__",
-            "WindowsError",
-            "get_ipython",
-        }
+        known = module.bound_anywhere | _KNOWN
         seen = set()
-        for node in module.nodes:
-            if isinstance(node, ast.Name) and node.id not in known and node.id not in seen:
-                seen.add(node.id)
-                if not _in_annotation(module, node):
-                    yield Hit.at(module, node, f"`{node.id}` is nowhere defined or imported")
+        for name in module.every(ast.Name):
+            if name.id not in known and name.id not in seen:
+                seen.add(name.id)
+                if not _in_annotation(module, name):
+                    yield Hit.at(module, name, f"`{name.id}` is nowhere defined or imported")
 
 
-def _bound_anywhere(module: Module) -> set[str]:
-    """Every name that any scope of the file binds: scopes are not told apart, for safety."""
-    names: set[str] = set()
-    for node in module.nodes:
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name.partition(".")[0])
-        elif isinstance(node, (ast.Global, ast.Nonlocal)):
-            names.update(node.names)
-        else:
-            names.update(_named(node))
-    return names
-
-
-def _named(node: ast.AST) -> Iterator[str]:
-    """Names that are plain texts in the tree: of handlers, patterns, type parameters."""
-    for field in ("name", "rest"):
-        value = getattr(node, field, None)
-        if isinstance(value, str):
-            yield value
+_KNOWN = frozenset(dir(builtins)).union(_GONE) | words(
+    """
+    __file__ __name__ __doc__ __path__ __package__ __class__ WindowsError get_ipython
+    """
+)
+"""Names that no file needs to define."""
 
 
 def _in_annotation(module: Module, node: ast.AST) -> bool:

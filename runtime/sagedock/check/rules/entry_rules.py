@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from sagedock.check.rules.rule import ScriptRule, needs_legacy, needs_script_mode, needs_syntax
 from sagedock.check.subjects.hit import Hit, Hits
@@ -83,12 +84,14 @@ def model_not_saved(script: Script, target: Target) -> Hits:
     if not for_sagemaker or _only_serves(entry) or not (entry.guards or entry.acts):
         return
     text = "\n".join(module.text for module in script.modules)
-    if re.search(_ELSEWHERE, text, re.IGNORECASE):
+    if _ELSEWHERE.search(text):
         return
-    if not re.search(rf"{_FOLDER}|SM_MODEL", text, re.IGNORECASE):
+    if not _FOLDER.search(text):
         yield Hit.at(entry, _first(entry), "nothing here knows the model's folder")
         return
-    given = [(m, a) for m in script.modules for a in arguments(m) if _names_folder(a.call)]
+    given = [
+        (m, a) for m in script.modules for a in arguments(m) if _FOLDER.search(ast.unparse(a.call))
+    ]
     calls = {argument.call for _, argument in given}
     if given and not any(_names_outside(m, calls) for m in script.modules):
         if _hands_on(script):
@@ -98,25 +101,30 @@ def model_not_saved(script: Script, target: Target) -> Hits:
         yield Hit.at(module, argument.call, told)
 
 
-_FOLDER = r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/"
-_ELSEWHERE = r"SM_TRAINING_ENV|sagemaker_(containers|training)|subprocess|os\.exec"
-
-
-def _names_folder(node: ast.AST) -> bool:
-    return bool(re.search(rf"{_FOLDER}|SM_MODEL", ast.unparse(node), re.IGNORECASE))
+_FOLDER = re.compile(
+    r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/|SM_MODEL", re.IGNORECASE
+)
+_ELSEWHERE = re.compile(
+    r"SM_TRAINING_ENV|sagemaker_(containers|training)|subprocess|os\.exec", re.IGNORECASE
+)
 
 
 def _names_outside(module: Module, calls: set[ast.Call]) -> bool:
-    """Whether anything but the arguments' own declarations names the folder; what only stands
-    there as a text does nothing."""
+    """Whether anything but the arguments' own declarations names the folder."""
     declared = {node for call in calls for node in ast.walk(call)}
-    for node in module.nodes:
-        if isinstance(node, ast.Constant) and isinstance(module.parents.get(node), ast.Expr):
-            continue
-        named = isinstance(node, (ast.Name, ast.Attribute, ast.Constant, ast.arg, ast.keyword))
-        if named and node not in declared and _names_folder(node):
-            return True
-    return False
+    return any(_FOLDER.search(word) for node, word in _words(module) if node not in declared)
+
+
+def _words(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Names and texts, each with where it stands; what only stands there as a text does nothing."""
+    yield from ((name, name.id) for name in module.every(ast.Name))
+    yield from ((attribute, attribute.attr) for attribute in module.every(ast.Attribute))
+    yield from ((argument, argument.arg) for argument in module.every(ast.arg))
+    yield from ((keyword, keyword.arg) for keyword in module.every(ast.keyword) if keyword.arg)
+    for constant in module.every(ast.Constant):
+        is_text = isinstance(constant.value, (str, bytes))
+        if is_text and not isinstance(module.parents[constant], ast.Expr):
+            yield constant, repr(constant.value)
 
 
 def _hands_on(script: Script) -> bool:
@@ -153,8 +161,8 @@ def variable_at_import(script: Script, target: Target) -> Hits:
     for module in script.served:
         if not any(name in module.functions for name in SERVING):
             continue
-        for node in module.nodes:
-            name = environment_name(module, node) if isinstance(node, ast.Subscript) else None
+        for node in module.every(ast.Subscript):
+            name = environment_name(module, node)
             if name is None or not re.match(r"SM_[A-Z]", name) or not _at_import(module, node):
                 continue
             yield Hit.at(module, node, f"{name} is read at import, and serving has no {name}")
@@ -208,13 +216,10 @@ def _is_gluon(module: Module, value: ast.expr, function: ast.AST, depth: int = 0
 def _blocks(module: Module) -> set[str]:
     """Classes of this file that are Gluon blocks."""
     found: set[str] = set()
-    for node in module.nodes:
-        if isinstance(node, ast.ClassDef):
-            bases = [module.dotted(base) for base in node.bases]
-            if any(
-                b in found or re.match(r"mxnet\.gluon\..*(Block|Sequential)$", b) for b in bases
-            ):
-                found.add(node.name)
+    for node in module.every(ast.ClassDef):
+        bases = [module.dotted(base) for base in node.bases]
+        if any(b in found or re.match(r"mxnet\.gluon\..*(Block|Sequential)$", b) for b in bases):
+            found.add(node.name)
     return found
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from sagedock.check.rules.rule import ScriptRule, needs_script_mode, needs_syntax
 from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.module import Module, text_of
+from sagedock.check.subjects.numbers import texts_as_numbers
 from sagedock.check.subjects.script import Script
-from sagedock.check.subjects.texts import Argument, Kind, arguments, environment_name, texts_of
+from sagedock.check.subjects.texts import Argument, Kind, arguments, environment_reads
 from sagedock.check.subjects.words import words
 from sagedock.check.target import Target
 
@@ -35,8 +36,6 @@ _PARSED_BADLY = {
     "dict": "dict of a text raises ValueError",
 }
 _VALUELESS = ("store_true", "store_false", "store_const", "count", "BooleanOptionalAction")
-_MATHS = (ast.Sub, ast.Div, ast.FloorDiv, ast.Pow)
-_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
 
 def argument_type(script: Script, target: Target) -> Hits:
@@ -108,45 +107,10 @@ def file_as_number(script: Script, target: Target) -> Hits:
 
 def _as_number(script: Script, kind: Kind, told: str) -> Hits:
     for module in script.modules:
-        texts = texts_of(module)
-        for used in _used_as_numbers(module):
-            origin = texts.origin(used)
-            if origin is not None and origin.kind == kind:
-                yield Hit.at(
-                    module, used, told.format(origin.name) + ", and a number is needed here"
-                )
-
-
-def _used_as_numbers(module: Module) -> Iterator[ast.expr]:
-    for node in module.nodes:
-        if isinstance(node, ast.Call):
-            yield from _number_arguments(module, node)
-        elif isinstance(node, ast.BinOp):
-            yield from _operands(node)
-        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], _ORDER):
-            pair = (node.left, node.comparators[0])
-            yield from (a for a, b in (pair, pair[::-1]) if _is_number(b))
-
-
-def _number_arguments(module: Module, call: ast.Call) -> Iterator[ast.expr]:
-    name = module.dotted(call.func)
-    if name in ("range", "round", "abs") or name.startswith("math."):
-        yield from call.args
-    if re.match(r"mxnet\.(io|gluon\.data)\.", name):
-        yield from (k.value for k in call.keywords if k.arg in ("batch_size", "num_workers"))
-
-
-def _operands(node: ast.BinOp) -> Iterator[ast.expr]:
-    if isinstance(node.op, _MATHS):
-        yield from (node.left, node.right)
-    elif isinstance(node.op, (ast.Add, ast.Mult)):
-        pair = (node.left, node.right)
-        yield from (a for a, b in (pair, pair[::-1]) if _is_number(b))
-
-
-def _is_number(node: ast.expr) -> bool:
-    value = node.value if isinstance(node, ast.Constant) else None
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        for used, origin in texts_as_numbers(module):
+            if origin.kind == kind:
+                said = f"{told.format(origin.name)}, and a number is needed here"
+                yield Hit.at(module, used, said)
 
 
 def unknown_variable(script: Script, target: Target) -> Hits:
@@ -196,10 +160,10 @@ def variable_under_legacy(script: Script, target: Target) -> Hits:
 def _reads(script: Script) -> Iterator[tuple[Module, ast.AST, str]]:
     """Reads of SM_ variables that the script does not set itself."""
     for module in script.modules:
-        found = [(node, environment_name(module, node)) for node in module.nodes]
+        found = environment_reads(module)
         own = {n for node, n in found if isinstance(getattr(node, "ctx", None), ast.Store)}
         for node, name in found:
-            if name and name.startswith("SM_") and name not in own:
+            if name.startswith("SM_") and name not in own:
                 yield module, node, name
 
 

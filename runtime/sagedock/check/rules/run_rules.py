@@ -27,7 +27,7 @@ _READS = re.compile(
 
 def foreign_path(script: Script, target: Target) -> Hits:
     for module in script.modules:
-        for node in module.nodes:
+        for node in module.every(ast.Constant):
             text = text_of(node)
             if text is None or not _FOREIGN.match(text) or "\n" in text:
                 continue
@@ -45,7 +45,7 @@ def _is_used(module: Module, node: ast.AST) -> bool:
     if isinstance(above, ast.Assign) and len(above.targets) == 1:
         target = above.targets[0]
         name = target.id if isinstance(target, ast.Name) else ""
-        loads = [n for n in module.nodes if isinstance(n, ast.Name) and n.id == name]
+        loads = [n for n in module.every(ast.Name) if n.id == name]
         used = (n for n in loads if isinstance(n.ctx, ast.Load))
         return any(_READS.match(_name(call)) for n in used for call in _calls_around(module, n))
     return False
@@ -112,8 +112,8 @@ def _has_way_round(module: Module, call: ast.Call) -> bool:
 
 def hidden_failure(script: Script, target: Target) -> Hits:
     for module in script.modules:
-        for node in module.nodes:
-            if not isinstance(node, ast.ExceptHandler) or not _catches_much(module, node):
+        for node in module.every(ast.ExceptHandler):
+            if not _catches_much(module, node):
                 continue
             for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
                 if _ends_well(module, call):

@@ -16,9 +16,9 @@ from sagedock.check.subjects.observations import (
     GROWTH_STEP,
     Answer,
     Hosting,
-    Sample,
     Timing,
 )
+from sagedock.check.subjects.sample import Sample
 from sagedock.domain.images import ImageReference
 from sagedock.domain.pings import PING_TIMEOUT_SECONDS
 

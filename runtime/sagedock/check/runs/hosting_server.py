@@ -13,7 +13,8 @@ from pathlib import Path
 
 from sagedock.check.runs import process_memory
 from sagedock.check.runs.probe import NOWHERE, Probe
-from sagedock.check.subjects.observations import Answer, Code, Sample, WorkerMemory
+from sagedock.check.subjects.observations import Answer, Code, WorkerMemory
+from sagedock.check.subjects.sample import Sample
 from sagedock.errors import CheckError, RunFailedToStart
 from sagedock.lifecycle.model_server import ModelServerFailed, ServedModel, ServerPlan
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import tarfile
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 from sagedock.check.subjects.hit import Hit
 from sagedock.check.subjects.module import Module
 from sagedock.check.subjects.mxnet_files import Parameters, parameters_of
+from sagedock.check.subjects.script import Script, read
 from sagedock.errors import CheckError
 
 SYMBOL, PARAMETERS, SHAPES = DEFAULT_FILES = (
@@ -75,15 +79,21 @@ class Archive:
             None if text is None else Module(Path(CODE) / self.entry, f"{CODE}/{self.entry}", text)
         )
 
-    @property
-    def sources(self) -> dict[str, bytes]:
-        """Python files and requirements below code/, by their path."""
+    @contextmanager
+    def unpacked_code(self) -> Iterator[Script]:
+        """What an endpoint would import, for as long as somebody looks at it: Python files and
+        requirements below code/, named as in the archive."""
         wanted = (".py", "requirements.txt")
-        return {
-            name: data
-            for name, data in self._contents.items()
-            if name.startswith(f"{CODE}/") and name.endswith(wanted)
-        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in self._contents.items():
+                if name.startswith(f"{CODE}/") and name.endswith(wanted):
+                    file = Path(folder, name)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(data)
+            (script,) = read(Path(folder, CODE), self.entry)
+            for module in script.modules:
+                module.file = module.path.relative_to(folder).as_posix()
+            yield script
 
     def hit(self, member: str, message: str, **more: Any) -> Hit:
         """At a member of the archive; at the archive itself for ""."""

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar, cast
 
 from sagedock.check.subjects.words import words
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+Node = TypeVar("Node", bound=ast.AST)
+
+IMAGE_PYTHON = (3, 8)
+"""Of the last MXNet image, 1.9.0 (aws/deep-learning-containers, Dockerfile.cpu: 3.8.10)."""
 
 HARMLESS = words(
     """
@@ -36,7 +41,8 @@ class Import:
 
 
 class Module:
-    """`file` is how the report names it; `tree` is None where no Python 3 takes the text."""
+    """`file` is how the report names it; `tree` is None where no Python 3 takes the text: `error`
+    says why. `error_in_image` is what the image's Python says, which may take less."""
 
     def __init__(self, path: Path, file: str, text: str) -> None:
         self.path = path
@@ -44,26 +50,35 @@ class Module:
         self.text = text
         self.lines = text.splitlines()
         self.error: SyntaxError | None = None
+        self.error_in_image: SyntaxError | None = None
         self.tree: ast.Module | None = None
         try:
-            self.tree = ast.parse(text)
+            self.tree, self.error_in_image = _parsed(text)
         except SyntaxError as error:
             self.error = error
         except ValueError as error:  # null bytes
             self.error = SyntaxError(str(error), (file, 1, 1, ""))
 
     @cached_property
-    def nodes(self) -> list[ast.AST]:
-        """Every node, outer before inner."""
-        return list(ast.walk(self.tree)) if self.tree else []
-
-    @cached_property
-    def calls(self) -> list[ast.Call]:
-        return [node for node in self.nodes if isinstance(node, ast.Call)]
-
-    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+        """Every node but the module itself, outer before inner, with the one around it."""
+        return _parents(self.tree) if self.tree else {}
+
+    @cached_property
+    def kinds(self) -> dict[type[ast.AST], list[ast.AST]]:
+        """The nodes by their type, so that nobody goes through all of them for a few."""
+        kinds: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in self.parents:
+            kinds.setdefault(type(node), []).append(node)
+        return kinds
+
+    def every(self, kind: type[Node]) -> list[Node]:
+        """All nodes of this very type, outer before inner."""
+        return cast("list[Node]", self.kinds.get(kind, []))
+
+    @property
+    def calls(self) -> list[ast.Call]:
+        return self.every(ast.Call)
 
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """What encloses the node, the innermost first."""
@@ -103,7 +118,7 @@ class Module:
     @cached_property
     def bound(self) -> frozenset[str]:
         """Names that the module gives itself at its top."""
-        names = {alias.asname or alias.name.partition(".")[0] for alias in self._aliases}
+        names = {alias.asname or alias.name.partition(".")[0] for alias in self.every(ast.alias)}
         names |= {s.name for s in self.top if isinstance(s, (*_DEFINITIONS,))}
         for statement in self.top:
             if isinstance(statement, (ast.Assign, ast.AnnAssign)):
@@ -111,25 +126,34 @@ class Module:
         return frozenset(names)
 
     @cached_property
-    def has_star_import(self) -> bool:
-        return any(alias.name == "*" for alias in self._aliases)
+    def bound_anywhere(self) -> frozenset[str]:
+        """Every name that any scope of the file binds: scopes are not told apart, for safety."""
+        names = {name.id for name in self.every(ast.Name) if not isinstance(name.ctx, ast.Load)}
+        names |= {alias.asname or alias.name.partition(".")[0] for alias in self.every(ast.alias)}
+        names |= {argument.arg for argument in self.every(ast.arg)}
+        names.update(*(told.names for told in self.every(ast.Global)))
+        names.update(*(told.names for told in self.every(ast.Nonlocal)))
+        return frozenset(names.union(*(_named(kind, nodes) for kind, nodes in self.kinds.items())))
 
     @cached_property
-    def _aliases(self) -> list[ast.alias]:
-        return [
-            a for n in self.nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names
-        ]
+    def has_star_import(self) -> bool:
+        return any(alias.name == "*" for alias in self.every(ast.alias))
 
     @cached_property
     def imports(self) -> list[Import]:
         found = []
-        for node in self.nodes:
+        for node in self._import_statements:
             if isinstance(node, ast.Import):
                 found += [Import(alias.name, 0, (), node) for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 names = tuple(alias.name for alias in node.names)
                 found.append(Import(node.module or "", node.level, names, node))
         return found
+
+    @cached_property
+    def _import_statements(self) -> list[ast.Import | ast.ImportFrom]:
+        """In the order of the tree: the last one of a name is what the name means."""
+        return [n for n in self.parents if isinstance(n, (ast.Import, ast.ImportFrom))]
 
     @cached_property
     def packages(self) -> frozenset[str]:
@@ -139,12 +163,12 @@ class Module:
     @cached_property
     def _origins(self) -> dict[str, str]:
         origins = {}
-        for node in self.nodes:
+        for node in self._import_statements:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     name = alias.asname or alias.name.partition(".")[0]
                     origins[name] = alias.name if alias.asname else name
-            elif isinstance(node, ast.ImportFrom) and not node.level:
+            elif not node.level:
                 for alias in node.names:
                     origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
         return origins
@@ -188,7 +212,37 @@ class Module:
         return bool(re.search(r"\bSM_[A-Z]|sys\.argv", self.text))
 
 
+def _parsed(text: str) -> tuple[ast.Module, SyntaxError | None]:
+    """The tree, and why the image's Python does not take the text. It is asked first: what it takes
+    need not be parsed twice."""
+    try:
+        return ast.parse(text, feature_version=IMAGE_PYTHON), None
+    except SyntaxError as error:
+        return ast.parse(text), error
+
+
+def _parents(tree: ast.Module) -> dict[ast.AST, ast.AST]:
+    parents: dict[ast.AST, ast.AST] = {}
+    found: list[ast.AST] = [tree]
+    for node in found:  # which grows: all of one depth before what is in them
+        for field in node._fields:
+            value = getattr(node, field, None)
+            for inner in value if isinstance(value, list) else (value,):
+                # Without contexts and operators: Load and Add are one object in all places.
+                if isinstance(inner, ast.AST) and (inner._fields or inner._attributes):
+                    parents[inner] = node
+                    found.append(inner)
+    return parents
+
+
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _named(kind: type[ast.AST], nodes: list[ast.AST]) -> Iterator[str]:
+    """Names that are plain texts in the tree: of definitions, handlers, patterns, type parameters;
+    not of imports, which may bind another name."""
+    for field in () if kind is ast.alias else {"name", "rest"}.intersection(kind._fields):
+        yield from (name for n in nodes if isinstance(name := getattr(n, field, None), str))
 
 
 def _at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:

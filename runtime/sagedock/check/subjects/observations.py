@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sagedock.check.findings import Level
 from sagedock.check.subjects.hit import Hit
+from sagedock.check.subjects.sample import Sample
 
 _FRAME = re.compile(r'\s*File "([^"]+)", line (\d+), in (\S+)')
 _SOME_SECONDS, _TOGETHER = 3.0, 0.2
@@ -146,15 +147,6 @@ class Training:
     @property
     def model(self) -> Mapping[str, int]:
         return {name: size for host in self.hosts for name, size in host.model.items()}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A request's body as the user keeps it."""
-
-    file: str
-    body: bytes
-    content_type: str
 
 
 @dataclass(frozen=True)

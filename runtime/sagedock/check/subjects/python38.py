@@ -7,21 +7,21 @@ import io
 import tokenize
 from collections.abc import Iterator
 
+from sagedock.check.subjects.module import IMAGE_PYTHON, Module
 from sagedock.check.subjects.python2 import Place
 
-IMAGE_PYTHON = (3, 8)
-"""Of the last MXNet image, 1.9.0 (aws/deep-learning-containers, Dockerfile.cpu: 3.8.10)."""
 
-
-def first_place(text: str) -> Place | None:
+def first_place(module: Module) -> Place | None:
     """The first thing that is newer, in a text that this Python parses; None where there is none.
 
     `with (open(path)):` is old: its parentheses belong to the expression. Parsers of 3.9 and later
     take them for the newer form even where they are asked for 3.8, so that a sign is put before
     them, with which only an expression can begin.
     """
-    lines = text.splitlines(keepends=True)
-    for line, column, is_newer in _parenthesized(text):
+    if module.error_in_image is None:
+        return None
+    lines = module.text.splitlines(keepends=True)
+    for line, column, is_newer in _parenthesized(module.text):
         if is_newer:
             told = "`with` takes several items in parentheses from Python 3.9 on"
             return Place(line, column + 1, told)

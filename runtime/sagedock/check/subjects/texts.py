@@ -74,10 +74,12 @@ class Argument:
         return text_of(key)
 
 
-def arguments(module: Module) -> list[Argument]:
-    """All options and positionals that the module gives argparse parsers."""
+@lru_cache(maxsize=64)
+def arguments(module: Module) -> tuple[Argument, ...]:
+    """All options and positionals that the module gives argparse parsers. Once a module: several
+    rules ask."""
     if "argparse" not in module.packages:
-        return []
+        return ()
     found = []
     for call in module.calls:
         if not (isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"):
@@ -86,7 +88,7 @@ def arguments(module: Module) -> list[Argument]:
         options = {k.arg: k.value for k in call.keywords if k.arg}
         if names and len(options) == len(call.keywords):
             found.append(Argument(call, names, _dest(names, options), options))
-    return found
+    return tuple(found)
 
 
 def _dest(names: tuple[str, ...], options: dict[str, ast.expr]) -> str:
@@ -103,6 +105,15 @@ def environment_name(module: Module, node: ast.AST) -> str | None:
     if isinstance(node, ast.Call) and module.dotted(node.func) in ("os.environ.get", "os.getenv"):
         return text_of(node.args[0]) if node.args else None
     return None
+
+
+@lru_cache(maxsize=64)
+def environment_reads(module: Module) -> tuple[tuple[ast.AST, str], ...]:
+    """Every place that names a variable of the environment, with the name; those that set or
+    delete one too."""
+    places = (*module.every(ast.Subscript), *module.calls)
+    found = ((place, environment_name(module, place)) for place in places)
+    return tuple((place, name) for place, name in found if name)
 
 
 Slot = tuple[ast.AST, str]
@@ -154,9 +165,9 @@ class Texts:
     def _converted(self) -> set[str]:
         """Arguments that the script itself assigns: `args.epochs = int(args.epochs)`."""
         stored = {
-            n.attr
-            for n in self.module.nodes
-            if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)
+            node.attr
+            for node in self.module.every(ast.Attribute)
+            if isinstance(node.ctx, ast.Store)
         }
         set_by_name = {
             key
@@ -187,8 +198,8 @@ class Texts:
     def _assignments(self) -> dict[Slot, list[ast.AST | None]]:
         """Every value a name is given; None for a loop, a `with`, an unpacking."""
         found: dict[Slot, list[ast.AST | None]] = {}
-        for node in self.module.nodes:
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        for node in self.module.every(ast.Name):
+            if isinstance(node.ctx, ast.Store):
                 above = self.module.parents[node]
                 value: ast.AST | None = None
                 if isinstance(above, (ast.Assign, ast.AnnAssign)):
@@ -281,10 +292,12 @@ class Texts:
     def _given(self) -> list[tuple[Function, str, list[ast.expr]]]:
         """What the file's own calls give each parameter of its top-level functions."""
         found = []
+        by_name: dict[str, list[ast.Call]] = {}
+        for call in self.module.calls:
+            if isinstance(call.func, ast.Name):
+                by_name.setdefault(call.func.id, []).append(call)
         for name, function in self.module.functions.items():
-            calls = [
-                c for c in self.module.calls if isinstance(c.func, ast.Name) and c.func.id == name
-            ]
+            calls = by_name.get(name, [])
             for place, parameter in enumerate(positional(function)):
                 if (function, parameter.arg) in self._assignments:
                     continue
