@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from sagedock.check.rules.rule import ScriptRule, always, needs_syntax
 from sagedock.check.subjects import packages, python2, python38
 from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.module import Import, Module, text_of
+from sagedock.check.subjects.names import Names, bindings
 from sagedock.check.subjects.script import Script
 from sagedock.check.subjects.words import words
 from sagedock.check.target import OTHER_FRAMEWORKS, Target
@@ -73,61 +73,26 @@ def newer_python(script: Script, target: Target) -> Hits:
 
 def undefined_name(script: Script, target: Target) -> Hits:
     for module in script.modules:
-        if module.has_star_import or re.search(r"\b(globals|exec|eval|NameError)\b", module.text):
-            continue
-        known = _bound_anywhere(module) | set(dir(builtins)) | set(_GONE)
-        known |= {
-            "__file__",
-            "__name__",
-            "__doc__",
-            "__path__",
-            "__package__",
-            "__class__",
-            "WindowsError",
-            "get_ipython",
-        }
-        seen = set()
-        for node in module.nodes:
-            if isinstance(node, ast.Name) and node.id not in known and node.id not in seen:
-                seen.add(node.id)
-                if not _in_annotation(module, node):
-                    yield Hit.at(module, node, f"`{node.id}` is nowhere defined or imported")
+        names = Names(module)
+        for node in names.undefined():
+            if node.id not in _GONE:
+                yield Hit.at(module, node, f"`{node.id}` is nowhere defined or imported")
+        if module.guards and (called := _called_by_importers(script, target, module)):
+            for node in names.under_guard_only(called):
+                told = f"only the main guard binds `{node.id}`, and the container imports this file"
+                yield Hit.at(module, node, told)
+
+
+def _called_by_importers(script: Script, target: Target, module: Module) -> tuple[str, ...]:
+    """Functions that a container calls after it has imported the file."""
+    served = SERVING if module in script.served else ()
+    is_legacy = module is script.entry and target.generation(module) == "legacy"
+    return (*served, "train", "save") if is_legacy else served
 
 
 def _bound_anywhere(module: Module) -> set[str]:
-    """Every name that any scope of the file binds: scopes are not told apart, for safety."""
-    names: set[str] = set()
-    for node in module.nodes:
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name.partition(".")[0])
-        elif isinstance(node, (ast.Global, ast.Nonlocal)):
-            names.update(node.names)
-        else:
-            names.update(_named(node))
-    return names
-
-
-def _named(node: ast.AST) -> Iterator[str]:
-    """Names that are plain texts in the tree: of handlers, patterns, type parameters."""
-    for field in ("name", "rest"):
-        value = getattr(node, field, None)
-        if isinstance(value, str):
-            yield value
-
-
-def _in_annotation(module: Module, node: ast.AST) -> bool:
-    inner: ast.AST = node
-    for above in module.around(node):
-        if inner in (getattr(above, "annotation", None), getattr(above, "returns", None)):
-            return True
-        inner = above
-    return False
+    """Every name that any scope of the file binds."""
+    return {name for node in module.nodes for name in bindings(node)}
 
 
 def missing_package(script: Script, target: Target) -> Hits:
@@ -310,7 +275,7 @@ RULES = (
         id="SD133",
         name="undefined-name",
         level="error",
-        sentence="A name is used that nothing defines.",
+        sentence="A name is used that nothing defines there.",
         cloud="NameError when that line is reached: perhaps after hours, perhaps only when served.",
         fix="Import or define it.",
         failing="import os\n\n\ndef main():\n"
@@ -321,7 +286,8 @@ RULES = (
         '    hosts = json.loads(os.environ["SM_HOSTS"])\n'
         '    print(hosts, os.environ["SM_MODEL_DIR"])\n\n\n'
         'if __name__ == "__main__":\n    main()\n',
-        sources=("aws/amazon-sagemaker-examples mxnet_horovod_mnist: json is not imported",),
+        sources=("aws/amazon-sagemaker-examples mxnet_horovod_mnist: json is not imported",
+                 "aws/sagemaker-huggingface-inference-toolkit#7"),
         check=undefined_name,
     ),
     ScriptRule(
