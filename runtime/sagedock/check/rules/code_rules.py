@@ -24,6 +24,19 @@ _GONE = {
 }  # fmt: skip
 
 
+_MOVED = {
+    "urllib.urlretrieve": "urllib.request.urlretrieve", "urllib.urlopen": "urllib.request.urlopen",
+    "urllib.urlencode": "urllib.parse.urlencode", "urllib.quote": "urllib.parse.quote",
+    "urllib.unquote": "urllib.parse.unquote", "itertools.izip": "zip", "itertools.imap": "map",
+    "itertools.ifilter": "filter", "string.letters": "string.ascii_letters",
+    "string.maketrans": "str.maketrans", "sys.maxint": "sys.maxsize", "os.getcwdu": "os.getcwd",
+}  # fmt: skip
+_METHODS = {
+    "has_key": "use `in`", "iteritems": "use `items`", "itervalues": "use `values`",
+    "iterkeys": "use `keys`",
+}  # fmt: skip
+
+
 def syntax(script: Script, target: Target) -> Hits:
     for module in script.modules:
         if module.error is not None and not python2.places(module.text):
@@ -54,13 +67,25 @@ def _old_names(module: Module) -> Hits:
     for node in module.nodes:
         if isinstance(node, ast.Name) and node.id in _GONE and node.id not in stored:
             yield Hit.at(module, node, f"`{node.id}` is `{_GONE[node.id]}` in Python 3")
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "has_key":
-            yield Hit.at(module, node, "dictionaries have no has_key in Python 3: use `in`")
+        elif isinstance(node, ast.Attribute):
+            yield from _old_attribute(module, node)
     for found in module.imports:
         first = found.module.partition(".")[0]
         tried = _is_tried(module, found.node)
         if not found.level and first in packages.PYTHON2_LIBRARY and not tried:
             yield Hit.at(module, found.node, f"Python 3 has no module {first}")
+
+
+def _old_attribute(module: Module, node: ast.Attribute) -> Hits:
+    now = _MOVED.get(f"{getattr(node.value, 'id', '')}.{node.attr}")
+    if now is not None and _MOVED.get(module.dotted(node)) == now:
+        yield Hit.at(module, node, f"`{ast.unparse(node)}` is `{now}` in Python 3")
+    is_called = isinstance(module.parents.get(node), ast.Call)
+    if node.attr in _METHODS and is_called:
+        if node.attr == "iteritems" and "pandas" in module.packages:
+            return  # data frames had it until pandas 2.0
+        told = f"dictionaries have no {node.attr} in Python 3: {_METHODS[node.attr]}"
+        yield Hit.at(module, node, told)
 
 
 def newer_python(script: Script, target: Target) -> Hits:
@@ -129,6 +154,8 @@ def _foreign(
                 continue
             if script.has_local(package) or _brings(installed, package):
                 continue
+            if _fetches(script, package):
+                continue
             if found.node in module.top and not _is_tried(module, found.node):
                 seen.add(package)
                 yield module, found, package
@@ -167,12 +194,20 @@ def _all_constant(call: ast.Call) -> bool:
 
 def _brings(installed: list[str], package: str) -> bool:
     own = package.lower()
-    wanted = (own, *packages.DISTRIBUTIONS.get(package, ()))
+    bringers = (name for name, brought in packages.BROUGHT_ALONG.items() if package in brought)
+    wanted = (own, *packages.DISTRIBUTIONS.get(package, ()), *bringers)
     return any(
         name == "*" or "/" in name or name.startswith(("_e", "_r"))
         or any(word in name or (len(name) > 3 and name in word) for word in wanted)
         for name in installed
     )  # fmt: skip
+
+
+def _fetches(script: Script, package: str) -> bool:
+    """Whether the code names the package's own file, as one that downloads it does."""
+    its_file = re.compile(rf"(^|[/\\]){re.escape(package)}(\.py|\.zip|-\d\S*\.(whl|zip|tar\.gz))$")
+    texts = (text_of(n) for m in script.modules if f"{package}" in m.text for n in m.nodes)
+    return any(text is not None and its_file.search(text) for text in texts)
 
 
 def _is_tried(module: Module, node: ast.AST) -> bool:
@@ -251,7 +286,8 @@ RULES = (
         fix="Translate it; 2to3 does most of it.",
         failing="def train(hyperparameters):\n    print 'training'\n    return [1]\n",
         passing="def train(hyperparameters):\n    print('training')\n    return [1]\n",
-        sources=("aws/sagemaker-python-sdk#436", "aws/sagemaker-python-sdk#446"),
+        sources=("aws/sagemaker-python-sdk#436", "aws/sagemaker-python-sdk#446",
+                 "apache/mxnet#8159"),
         check=old_python,
         skips=always,
     ),

@@ -7,7 +7,7 @@ import re
 
 from sagedock.check.rules.rule import ScriptRule, needs_legacy, needs_script_mode, needs_syntax
 from sagedock.check.subjects.hit import Hit, Hits
-from sagedock.check.subjects.module import Module, positional, required
+from sagedock.check.subjects.module import Module, positional, required, text_of
 from sagedock.check.subjects.script import Script
 from sagedock.check.subjects.texts import arguments, environment_name, texts_of
 from sagedock.check.subjects.words import words
@@ -22,8 +22,9 @@ _CALLED_ELSEWHERE = words(
     serving_input_fn
     """
 )
-"""Functions by which other containers call a file that is no program: TensorFlow Serving's, Multi
-Model Server's and DJL's, Model Monitor's, Neo's; and TensorFlow's of before script mode."""
+"""Functions and methods by which other containers call a file that is no program: TensorFlow
+Serving's, Multi Model Server's and DJL's, Model Monitor's, Neo's; and TensorFlow's of before
+script mode."""
 
 
 def nothing_to_call(script: Script, target: Target) -> Hits:
@@ -37,12 +38,26 @@ def nothing_runs(script: Script, target: Target) -> Hits:
     entry = script.entry
     if entry.guards or entry.acts or _only_serves(entry) or entry.has_star_import:
         return
-    if not _CALLED_ELSEWHERE.isdisjoint(entry.functions) and not target.declared:
+    if not target.declared and _is_called_elsewhere(entry):
         return
     if target.declared != "script" and "train" in entry.functions:
         return
     place = entry.functions.get("train") or _first(entry)
     yield Hit.at(entry, place, "nothing runs: this file only defines")
+
+
+def _is_called_elsewhere(entry: Module) -> bool:
+    """Whether a container that is not asked for here calls the file: its functions, the `handle`
+    of a class, or the web application that answers SageMaker's two paths."""
+    methods = {
+        method.name
+        for s in entry.top
+        if isinstance(s, ast.ClassDef)
+        for method in s.body
+        if isinstance(method, ast.FunctionDef)
+    }
+    answers = any(text_of(node) in ("/ping", "/invocations") for node in entry.nodes)
+    return answers or not _CALLED_ELSEWHERE.isdisjoint({*entry.functions, *methods})
 
 
 def train_parameters(script: Script, target: Target) -> Hits:
