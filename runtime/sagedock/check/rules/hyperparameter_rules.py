@@ -53,7 +53,7 @@ def argument_type(script: Script, target: Target) -> Hits:
         if told:
             yield Hit.at(module, argument.call, f"`{argument.name}`: {told}")
         elif _is_truth(argument) and _is_asked(module, argument):
-            told = "has a truth for its default, and no type: the text 'False' is true"
+            told = "is asked for its truth, and a job passes text: 'False' is true"
             yield Hit.at(module, argument.call, f"`{argument.name}` {told}")
 
 

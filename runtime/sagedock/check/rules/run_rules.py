@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from sagedock.check.rules.entry_rules import SERVING
+from sagedock.check.rules.entry_rules import SERVING, never_trains
 from sagedock.check.rules.rule import ScriptRule, needs_legacy, needs_script_mode, needs_syntax
 from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.module import Module, text_of
@@ -202,7 +202,7 @@ def silent_logging(script: Script, target: Target) -> Hits:
     entry = script.entry
     text = "\n".join(module.text for module in script.modules)
     prepared = r"basicConfig|setLevel|dictConfig|fileConfig|addHandler|loguru|absl|set_verbosity"
-    if re.search(prepared, text):
+    if re.search(prepared, text) or never_trains(entry):
         return
     only_served = _only_by_serving(entry)
     for call in entry.calls:
