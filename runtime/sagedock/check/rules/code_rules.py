@@ -100,8 +100,12 @@ def undefined_name(script: Script, target: Target) -> Hits:
     for module in script.modules:
         names = Names(module)
         for node in names.undefined():
-            if node.id not in _GONE:
-                yield Hit.at(module, node, f"`{node.id}` is nowhere defined or imported")
+            if node.id in _GONE:
+                continue
+            told = "is nowhere defined or imported"
+            if node.id in _bound_anywhere(module):
+                told = "has a value in another function or class, and none here"
+            yield Hit.at(module, node, f"`{node.id}` {told}")
         if module.guards and (called := _called_by_importers(script, target, module)):
             for node in names.under_guard_only(called):
                 told = f"only the main guard binds `{node.id}`, and the container imports this file"

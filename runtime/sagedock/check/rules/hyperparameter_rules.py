@@ -74,7 +74,9 @@ def _is_no_number(argument: Argument) -> str:
     name = argument.default_name or ""
     rest = name.removeprefix("SM_")
     is_text = rest in _TEXTS or rest.startswith("CHANNEL_")
-    return f"type={kind}, and {name} is none" if kind in ("int", "float") and is_text else ""
+    return (
+        f"type={kind}, and {name} holds no number" if kind in ("int", "float") and is_text else ""
+    )
 
 
 def _is_truth(argument: Argument) -> bool:
