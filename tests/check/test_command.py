@@ -160,6 +160,14 @@ def test_a_folder_s_entry_point_brings_what_it_imports(tmp_path: Path) -> None:
     assert [(f["rule"], Path(f["file"]).name) for f in told["findings"]] == [("SD133", "loop.py")]
 
 
+def test_a_program_of_a_container_needs_no_py_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "train").write_text("#!/usr/bin/env python3\nlost()\n", encoding="utf-8")
+    (tmp_path / "serve").write_text("#!/bin/sh\nexec python serve.py\n", encoding="utf-8")
+    told = run(tmp_path / "train", "--format", "json")
+    assert [finding["rule"] for finding in json.loads(told.stdout)["findings"]] == ["SD133"]
+    assert "no Python file" in run(tmp_path / "serve").stderr
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a page's command reads sagedock.toml")
 def test_the_outputs_on_the_page_are_the_real_ones(tmp_path: Path, frameworks: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "check.md"

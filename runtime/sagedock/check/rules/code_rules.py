@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from sagedock.check.rules.rule import ScriptRule, always, needs_syntax
 from sagedock.check.subjects import packages, python2, python38
 from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.module import Import, Module, text_of
+from sagedock.check.subjects.names import Names
 from sagedock.check.subjects.script import Script
 from sagedock.check.subjects.words import words
 from sagedock.check.target import OTHER_FRAMEWORKS, Target
@@ -21,6 +21,19 @@ _GONE = {
     "xrange": "range", "unicode": "str", "raw_input": "input", "basestring": "str", "long": "int",
     "unichr": "chr", "reduce": "functools.reduce", "execfile": "exec(open(…).read())",
     "reload": "importlib.reload", "cmp": "(a > b) - (a < b)", "file": "open",
+}  # fmt: skip
+
+
+_MOVED = {
+    "urllib.urlretrieve": "urllib.request.urlretrieve", "urllib.urlopen": "urllib.request.urlopen",
+    "urllib.urlencode": "urllib.parse.urlencode", "urllib.quote": "urllib.parse.quote",
+    "urllib.unquote": "urllib.parse.unquote", "itertools.izip": "zip", "itertools.imap": "map",
+    "itertools.ifilter": "filter", "string.letters": "string.ascii_letters",
+    "string.maketrans": "str.maketrans", "sys.maxint": "sys.maxsize", "os.getcwdu": "os.getcwd",
+}  # fmt: skip
+_METHODS = {
+    "has_key": "use `in`", "iteritems": "use `items`", "itervalues": "use `values`",
+    "iterkeys": "use `keys`",
 }  # fmt: skip
 
 
@@ -53,14 +66,25 @@ def _old_names(module: Module) -> Hits:
     for name in module.every(ast.Name):
         if name.id in _GONE and name.id not in module.bound_anywhere:
             yield Hit.at(module, name, f"`{name.id}` is `{_GONE[name.id]}` in Python 3")
-    for call in module.calls:
-        if getattr(call.func, "attr", "") == "has_key":
-            yield Hit.at(module, call, "dictionaries have no has_key in Python 3: use `in`")
+    for attribute in module.every(ast.Attribute):
+        yield from _old_attribute(module, attribute)
     for found in module.imports:
         first = found.module.partition(".")[0]
         tried = _is_tried(module, found.node)
         if not found.level and first in packages.PYTHON2_LIBRARY and not tried:
             yield Hit.at(module, found.node, f"Python 3 has no module {first}")
+
+
+def _old_attribute(module: Module, node: ast.Attribute) -> Hits:
+    now = _MOVED.get(f"{getattr(node.value, 'id', '')}.{node.attr}")
+    if now is not None and _MOVED.get(module.dotted(node)) == now:
+        yield Hit.at(module, node, f"`{ast.unparse(node)}` is `{now}` in Python 3")
+    is_called = isinstance(module.parents.get(node), ast.Call)
+    if node.attr in _METHODS and is_called:
+        if node.attr == "iteritems" and "pandas" in module.packages:
+            return  # data frames had it until pandas 2.0
+        told = f"dictionaries have no {node.attr} in Python 3: {_METHODS[node.attr]}"
+        yield Hit.at(module, node, told)
 
 
 def newer_python(script: Script, target: Target) -> Hits:
@@ -73,32 +97,25 @@ def newer_python(script: Script, target: Target) -> Hits:
 
 def undefined_name(script: Script, target: Target) -> Hits:
     for module in script.modules:
-        if module.has_star_import or re.search(r"\b(globals|exec|eval|NameError)\b", module.text):
-            continue
-        known = module.bound_anywhere | _KNOWN
-        seen = set()
-        for name in module.every(ast.Name):
-            if name.id not in known and name.id not in seen:
-                seen.add(name.id)
-                if not _in_annotation(module, name):
-                    yield Hit.at(module, name, f"`{name.id}` is nowhere defined or imported")
+        names = Names(module)
+        for node in names.undefined():
+            if node.id in _GONE:
+                continue
+            told = "is nowhere defined or imported"
+            if node.id in module.bound_anywhere:
+                told = "has a value in another function or class, and none here"
+            yield Hit.at(module, node, f"`{node.id}` {told}")
+        if module.guards and (called := _called_by_importers(script, target, module)):
+            for node in names.under_guard_only(called):
+                told = f"only the main guard binds `{node.id}`, and the container imports this file"
+                yield Hit.at(module, node, told)
 
 
-_KNOWN = frozenset(dir(builtins)).union(_GONE) | words(
-    """
-    __file__ __name__ __doc__ __path__ __package__ __class__ WindowsError get_ipython
-    """
-)
-"""Names that no file needs to define."""
-
-
-def _in_annotation(module: Module, node: ast.AST) -> bool:
-    inner: ast.AST = node
-    for above in module.around(node):
-        if inner in (getattr(above, "annotation", None), getattr(above, "returns", None)):
-            return True
-        inner = above
-    return False
+def _called_by_importers(script: Script, target: Target, module: Module) -> tuple[str, ...]:
+    """Functions that a container calls after it has imported the file."""
+    served = SERVING if module in script.served else ()
+    is_legacy = module is script.entry and target.generation(module) == "legacy"
+    return (*served, "train", "save") if is_legacy else served
 
 
 def missing_package(script: Script, target: Target) -> Hits:
@@ -134,6 +151,8 @@ def _foreign(
             if package in packages.STANDARD_LIBRARY | packages.PYTHON2_LIBRARY:
                 continue
             if script.has_local(package) or _brings(installed, package):
+                continue
+            if _fetches(script, package):
                 continue
             if found.node in module.top and not _is_tried(module, found.node):
                 seen.add(package)
@@ -173,12 +192,21 @@ def _all_constant(call: ast.Call) -> bool:
 
 def _brings(installed: list[str], package: str) -> bool:
     own = package.lower()
-    wanted = (own, *packages.DISTRIBUTIONS.get(package, ()))
+    bringers = (name for name, brought in packages.BROUGHT_ALONG.items() if package in brought)
+    wanted = (own, *packages.DISTRIBUTIONS.get(package, ()), *bringers)
     return any(
         name == "*" or "/" in name or name.startswith(("_e", "_r"))
         or any(word in name or (len(name) > 3 and name in word) for word in wanted)
         for name in installed
     )  # fmt: skip
+
+
+def _fetches(script: Script, package: str) -> bool:
+    """Whether the code names the package's own file, as one that downloads it does."""
+    its_file = re.compile(rf"(^|[/\\]){re.escape(package)}(\.py|\.zip|-\d\S*\.(whl|zip|tar\.gz))$")
+    near = (module for module in script.modules if package in module.text)
+    texts = (text_of(node) for module in near for node in module.every(ast.Constant))
+    return any(text is not None and its_file.search(text) for text in texts)
 
 
 def _is_tried(module: Module, node: ast.AST) -> bool:
@@ -257,7 +285,8 @@ RULES = (
         fix="Translate it; 2to3 does most of it.",
         failing="def train(hyperparameters):\n    print 'training'\n    return [1]\n",
         passing="def train(hyperparameters):\n    print('training')\n    return [1]\n",
-        sources=("aws/sagemaker-python-sdk#436", "aws/sagemaker-python-sdk#446"),
+        sources=("aws/sagemaker-python-sdk#436", "aws/sagemaker-python-sdk#446",
+                 "apache/mxnet#8159"),
         check=old_python,
         skips=always,
     ),
@@ -281,7 +310,7 @@ RULES = (
         id="SD133",
         name="undefined-name",
         level="error",
-        sentence="A name is used that nothing defines.",
+        sentence="A name is used that nothing defines there.",
         cloud="NameError when that line is reached: perhaps after hours, perhaps only when served.",
         fix="Import or define it.",
         failing="import os\n\n\ndef main():\n"
@@ -292,7 +321,8 @@ RULES = (
         '    hosts = json.loads(os.environ["SM_HOSTS"])\n'
         '    print(hosts, os.environ["SM_MODEL_DIR"])\n\n\n'
         'if __name__ == "__main__":\n    main()\n',
-        sources=("aws/amazon-sagemaker-examples mxnet_horovod_mnist: json is not imported",),
+        sources=("aws/amazon-sagemaker-examples mxnet_horovod_mnist: json is not imported",
+                 "aws/sagemaker-huggingface-inference-toolkit#7"),
         check=undefined_name,
     ),
     ScriptRule(

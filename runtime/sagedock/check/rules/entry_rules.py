@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 
 from sagedock.check.rules.rule import ScriptRule, needs_legacy, needs_script_mode, needs_syntax
 from sagedock.check.subjects.hit import Hit, Hits
-from sagedock.check.subjects.module import Module, positional, required
+from sagedock.check.subjects.model_folder import (
+    FOLDER,
+    code_of,
+    hands_on,
+    names_outside,
+    takes_all,
+)
+from sagedock.check.subjects.module import Module, positional, required, text_of
 from sagedock.check.subjects.script import Script
-from sagedock.check.subjects.texts import arguments, environment_name, texts_of
+from sagedock.check.subjects.texts import arguments, environment_name
 from sagedock.check.subjects.words import words
 from sagedock.check.target import OTHER_FRAMEWORKS, TRAIN_ARGUMENTS, Target
 
@@ -23,27 +29,42 @@ _CALLED_ELSEWHERE = words(
     serving_input_fn
     """
 )
-"""Functions by which other containers call a file that is no program: TensorFlow Serving's, Multi
-Model Server's and DJL's, Model Monitor's, Neo's; and TensorFlow's of before script mode."""
+"""Functions and methods by which other containers call a file that is no program: TensorFlow
+Serving's, Multi Model Server's and DJL's, Model Monitor's, Neo's; and TensorFlow's of before
+script mode."""
 
 
 def nothing_to_call(script: Script, target: Target) -> Hits:
     entry = script.entry
-    if "train" in entry.bound or entry.has_star_import or _only_serves(entry):
+    if "train" in entry.bound or entry.has_star_import or only_serves(entry):
         return
     yield Hit.at(entry, _first(entry), "there is no function `train`, and this version calls it")
 
 
 def nothing_runs(script: Script, target: Target) -> Hits:
     entry = script.entry
-    if entry.guards or entry.acts or _only_serves(entry) or entry.has_star_import:
+    if entry.guards or entry.acts or only_serves(entry) or entry.has_star_import:
         return
-    if not _CALLED_ELSEWHERE.isdisjoint(entry.functions) and not target.declared:
+    if not target.declared and _is_called_elsewhere(entry):
         return
     if target.declared != "script" and "train" in entry.functions:
         return
     place = entry.functions.get("train") or _first(entry)
     yield Hit.at(entry, place, "nothing runs: this file only defines")
+
+
+def _is_called_elsewhere(entry: Module) -> bool:
+    """Whether a container that is not asked for here calls the file: its functions, the `handle`
+    of a class, or the web application that answers SageMaker's two paths."""
+    methods = {
+        method.name
+        for s in entry.top
+        if isinstance(s, ast.ClassDef)
+        for method in s.body
+        if isinstance(method, ast.FunctionDef)
+    }
+    answers = any(text_of(node) in ("/ping", "/invocations") for node in entry.every(ast.Constant))
+    return answers or not _CALLED_ELSEWHERE.isdisjoint({*entry.functions, *methods})
 
 
 def train_parameters(script: Script, target: Target) -> Hits:
@@ -80,68 +101,78 @@ def gluon_without_save(script: Script, target: Target) -> Hits:
 
 def model_not_saved(script: Script, target: Target) -> Hits:
     entry = script.entry
+    if target.generation(entry) == "legacy":
+        yield from _returns_no_model(script)
+        return
     for_sagemaker = target.declared or re.search(r"\bSM_[A-Z]+|/opt/ml/", entry.text)
-    if not for_sagemaker or _only_serves(entry) or not (entry.guards or entry.acts):
+    if not for_sagemaker or never_trains(entry) or not (entry.guards or entry.acts):
         return
     text = "\n".join(module.text for module in script.modules)
-    if _ELSEWHERE.search(text):
+    if re.search(_ELSEWHERE, text, re.IGNORECASE) or any(takes_all(m) for m in script.modules):
         return
-    if not _FOLDER.search(text):
+    if not FOLDER.search(text):
         yield Hit.at(entry, _first(entry), "nothing here knows the model's folder")
         return
     given = [
-        (m, a) for m in script.modules for a in arguments(m) if _FOLDER.search(ast.unparse(a.call))
+        (m, a) for m in script.modules for a in arguments(m) if FOLDER.search(ast.unparse(a.call))
     ]
-    calls = {argument.call for _, argument in given}
-    if given and not any(_names_outside(m, calls) for m in script.modules):
-        if _hands_on(script):
-            return
+    aside: list[ast.AST] = [argument.call for _, argument in given]
+    aside += _unused_in_training(script)
+    dests = {argument.dest for _, argument in given}
+    if any(names_outside(m, aside, dests) for m in script.modules):
+        return
+    if given and hands_on(script):
+        return
+    if given:
         module, argument = given[0]
-        told = f"`{argument.name}` is the model's folder, and nothing here reads it"
+        told = f"`{argument.name}` is the model's folder, and nothing that trains reads it"
         yield Hit.at(module, argument.call, told)
+    elif FOLDER.search(code_of(script)):
+        told = "only functions that no training calls know the model's folder"
+        yield Hit.at(entry, _first(entry), told)
 
 
-_FOLDER = re.compile(
-    r"model[-_]?dir|model[-_]?path|/opt/ml/model|opt/ml/?[\"'{]|[\"']model/|SM_MODEL", re.IGNORECASE
-)
-_ELSEWHERE = re.compile(
-    r"SM_TRAINING_ENV|sagemaker_(containers|training)|subprocess|os\.exec", re.IGNORECASE
-)
+_ELSEWHERE = r"sagemaker_(containers|training)|subprocess|os\.exec"
 
 
-def _names_outside(module: Module, calls: set[ast.Call]) -> bool:
-    """Whether anything but the arguments' own declarations names the folder."""
-    declared = {node for call in calls for node in ast.walk(call)}
-    return any(_FOLDER.search(word) for node, word in _words(module) if node not in declared)
+def _returns_no_model(script: Script) -> Hits:
+    """What `train` returns is saved, if it is true; nothing else is, unless it writes itself."""
+    entry = script.entry
+    function = entry.functions.get("train")
+    if function is None or isinstance(function.body[-1], ast.Raise):
+        return
+    own = [node for node in ast.walk(function) if entry.scope(node) is function]
+    returned = [node.value for node in own if isinstance(node, ast.Return) and node.value]
+    if any(not isinstance(value, ast.Constant) or value.value for value in returned):
+        return
+    rest = function.args.kwarg.arg if function.args.kwarg else None
+    hands_rest_on = any(isinstance(n, ast.Name) and n.id == rest for n in own)
+    save = entry.functions.get("save")
+    aside = [*_serving_functions(script), *([save] if save else [])]
+    aside += [a for a in positional(function) if a.arg == "model_dir"]
+    if not hands_rest_on and not any(names_outside(m, aside) for m in script.modules):
+        told = "`train` returns no model, and writes none into model_dir"
+        yield Hit.at(entry, function, told)
 
 
-def _words(module: Module) -> Iterator[tuple[ast.AST, str]]:
-    """Names and texts, each with where it stands; what only stands there as a text does nothing."""
-    yield from ((name, name.id) for name in module.every(ast.Name))
-    yield from ((attribute, attribute.attr) for attribute in module.every(ast.Attribute))
-    yield from ((argument, argument.arg) for argument in module.every(ast.arg))
-    yield from ((keyword, keyword.arg) for keyword in module.every(ast.keyword) if keyword.arg)
-    for constant in module.every(ast.Constant):
-        is_text = isinstance(constant.value, (str, bytes))
-        if is_text and not isinstance(module.parents[constant], ast.Expr):
-            yield constant, repr(constant.value)
+def _serving_functions(script: Script) -> list[ast.AST]:
+    return [f for m in script.served for name, f in m.functions.items() if name in SERVING]
 
 
-def _hands_on(script: Script) -> bool:
-    """Whether all arguments together go to something that is not in these files, or nobody knows
-    where they go."""
-    is_known = False
+def _unused_in_training(script: Script) -> list[ast.AST]:
+    """Functions that serve, and those that nothing names: from 1.3 on no container calls `save`."""
+    named: set[str] = set()
     for module in script.modules:
-        texts = texts_of(module)
-        for call in module.calls:
-            is_known = is_known or texts.parses(call)
-            given = [*call.args, *(keyword.value for keyword in call.keywords)]
-            local = {*module.functions, "print"}.intersection([getattr(call.func, "id", "")])
-            tells = module.dotted(call.func).startswith("log")
-            all_of_them = any(texts.is_namespace(one) or texts.parses(one) for one in given)
-            if all_of_them and not local and not tells:
-                return True
-    return not is_known
+        named.update(name.id for name in module.every(ast.Name))
+        named.update(attribute.attr for attribute in module.every(ast.Attribute))
+        named.update(alias.name for alias in module.every(ast.alias))
+    unnamed = [
+        function
+        for module in script.modules
+        for name, function in module.functions.items()
+        if name not in named and not function.decorator_list
+    ]
+    return [*_serving_functions(script), *unnamed]
 
 
 def import_trains(script: Script, target: Target) -> Hits:
@@ -175,7 +206,12 @@ def _at_import(module: Module, node: ast.AST) -> bool:
     return not stored and not any(isinstance(above, inside) for above in module.around(node))
 
 
-def _only_serves(module: Module) -> bool:
+def never_trains(module: Module) -> bool:
+    """Whether it only serves: a main guard that reads what a job passes may train."""
+    return only_serves(module) and not (module.guards and module.reads_arguments)
+
+
+def only_serves(module: Module) -> bool:
     has_serving = any(name in module.functions for name in SERVING)
     return has_serving and "train" not in module.functions
 
@@ -233,6 +269,11 @@ def _script_or_unknown(script: Script, target: Target) -> str:
     if reason := needs_syntax(script, target):
         return reason
     return "" if target.generation(script.entry) != "legacy" else "is about script mode"
+
+
+def _saves_by_itself_or_returns(script: Script, target: Target) -> str:
+    legacy = needs_legacy(script, target)
+    return needs_script_mode(script, target) if legacy else ""
 
 
 def _served_by_mxnet(script: Script, target: Target) -> str:
@@ -333,9 +374,10 @@ RULES = (
         id="SD106",
         name="model-not-saved",
         level="warning",
-        sentence="In script mode the script itself saves, and nothing here names the folder.",
+        sentence="A script saves its model, or up to 1.2.1 returns it; this one does neither.",
         cloud="The job is Completed, and model.tar.gz is empty: what lies elsewhere is gone.",
-        fix='Save below os.environ["SM_MODEL_DIR"], which is /opt/ml/model.',
+        fix='Save below os.environ["SM_MODEL_DIR"], which is /opt/ml/model; up to 1.2.1 return the '
+        "model from `train`.",
         failing='import os\n\n\ndef main():\n    print(os.environ["SM_CHANNEL_TRAINING"])\n'
         '    open("weights.bin", "wb").close()\n\n\nif __name__ == "__main__":\n    main()\n',
         passing="import os\n\n\ndef main():\n"
@@ -343,9 +385,10 @@ RULES = (
         '    open(os.path.join(folder, "weights.bin"), "wb").close()\n\n\n'
         'if __name__ == "__main__":\n    main()\n',
         sources=("aws/sagemaker-python-sdk#3455", "aws/sagemaker-python-sdk#1895",
-                 "aws/sagemaker-training-toolkit#82"),
+                 "aws/sagemaker-training-toolkit#82",
+                 "sagemaker-mxnet-container 1.0 train.py: saves what is true"),
         check=model_not_saved,
-        skips=needs_script_mode,
+        skips=_saves_by_itself_or_returns,
     ),
     ScriptRule(
         id="SD107",
@@ -359,12 +402,14 @@ RULES = (
         "    return model_dir\n\n\n"
         "parser = argparse.ArgumentParser()\n"
         'parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"))\n'
-        "args = parser.parse_args()\n",
+        "args = parser.parse_args()\n"
+        'open(f"{args.model_dir}/weights", "wb").close()\n',
         passing="import argparse\nimport os\n\n\ndef model_fn(model_dir):\n"
         "    return model_dir\n\n\n"
         'if __name__ == "__main__":\n    parser = argparse.ArgumentParser()\n'
         '    parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"))\n'
-        "    args = parser.parse_args()\n",
+        "    args = parser.parse_args()\n"
+        '    open(f"{args.model_dir}/weights", "wb").close()\n',
         sources=("aws/amazon-sagemaker-examples#379", "aws/sagemaker-python-sdk#1554"),
         check=import_trains,
         skips=_served_by_mxnet,

@@ -11,7 +11,7 @@ from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.module import Module, text_of
 from sagedock.check.subjects.numbers import texts_as_numbers
 from sagedock.check.subjects.script import Script
-from sagedock.check.subjects.texts import Argument, Kind, arguments, environment_reads
+from sagedock.check.subjects.texts import Argument, Kind, arguments, environment_reads, texts_of
 from sagedock.check.subjects.words import words
 from sagedock.check.target import Target
 
@@ -35,22 +35,78 @@ _PARSED_BADLY = {
     "list": "list of a text is its characters",
     "dict": "dict of a text raises ValueError",
 }
+_TEXTS = VARIABLES - words(
+    """
+    NUM_CPUS NUM_GPUS NUM_NEURONS LOG_LEVEL MASTER_PORT HOST_COUNT CURRENT_HOST_RANK IS_HETERO
+    OUTPUT_FAILURE
+    """
+)
+"""Those that never hold a number."""
+
 _VALUELESS = ("store_true", "store_false", "store_const", "count", "BooleanOptionalAction")
 
 
 def argument_type(script: Script, target: Target) -> Hits:
     for module, argument in _every(script):
-        kind = argument.options.get("type")
-        default = argument.options.get("default")
-        told = _PARSED_BADLY.get(kind.id) if isinstance(kind, ast.Name) else None
-        from_container = default is not None and "SM_" in ast.unparse(default)
-        if (
-            told
-            and not from_container
-            and not ({"nargs"} & set(argument.options) and told[0] == "b")
-        ):
-            assert isinstance(kind, ast.Name)
-            yield Hit.at(module, argument.call, f"`{argument.name}`: type={kind.id}, and {told}")
+        told = _parsed_badly(argument) or _is_no_number(argument)
+        if told:
+            yield Hit.at(module, argument.call, f"`{argument.name}`: {told}")
+        elif _is_truth(argument) and _is_asked(module, argument):
+            told = "is asked for its truth, and a job passes text: 'False' is true"
+            yield Hit.at(module, argument.call, f"`{argument.name}` {told}")
+
+
+def _parsed_badly(argument: Argument) -> str:
+    kind = argument.options.get("type")
+    told = _PARSED_BADLY.get(kind.id) if isinstance(kind, ast.Name) else None
+    default = argument.options.get("default")
+    computed = default is not None and "SM_" in ast.unparse(default) and not argument.default_name
+    if told is None or computed or ("nargs" in argument.options and told[0] == "b"):
+        return ""
+    assert isinstance(kind, ast.Name)
+    return f"type={kind.id}, and {told}"
+
+
+def _is_no_number(argument: Argument) -> str:
+    """A default that is a text is parsed as a passed one is, and ends the script."""
+    kind = getattr(argument.options.get("type"), "id", "")
+    name = argument.default_name or ""
+    rest = name.removeprefix("SM_")
+    is_text = rest in _TEXTS or rest.startswith("CHANNEL_")
+    return (
+        f"type={kind}, and {name} holds no number" if kind in ("int", "float") and is_text else ""
+    )
+
+
+def _is_truth(argument: Argument) -> bool:
+    default = argument.options.get("default")
+    is_truth = isinstance(default, ast.Constant) and isinstance(default.value, bool)
+    return is_truth and argument.is_plain_text
+
+
+def _is_asked(module: Module, argument: Argument) -> bool:
+    """Whether it is asked for its truth, and never compared or worked on as a text."""
+    texts = texts_of(module)
+
+    def is_it(node: ast.AST | None) -> bool:
+        origin = texts.origin(node) if node is not None else None
+        return origin is not None and origin.name == argument.name
+
+    for comparison in module.every(ast.Compare):
+        if any(is_it(side) for side in (comparison.left, *comparison.comparators)):
+            return False
+    if any(is_it(getattr(call.func, "value", None)) for call in module.calls):
+        return False
+    tested: list[ast.expr] = [node.operand for node in module.every(ast.UnaryOp) if _is_not(node)]
+    tested += [node.test for node in module.every(ast.If)]
+    tested += [node.test for node in module.every(ast.IfExp)]
+    tested += [node.test for node in module.every(ast.While)]
+    tested += [value for node in module.every(ast.BoolOp) for value in node.values]
+    return any(is_it(node) for node in tested)
+
+
+def _is_not(node: ast.UnaryOp) -> bool:
+    return isinstance(node.op, ast.Not)
 
 
 def flag_argument(script: Script, target: Target) -> Hits:
@@ -94,7 +150,7 @@ def _reads_command_line(module: Module) -> bool:
 
 
 def argument_as_number(script: Script, target: Target) -> Hits:
-    yield from _as_number(script, "argument", "`{}` has no type: it is text where a job passes it")
+    yield from _as_number(script, "argument", "`{}` {}: it is text where a job passes it")
 
 
 def variable_as_number(script: Script, target: Target) -> Hits:
@@ -107,10 +163,12 @@ def file_as_number(script: Script, target: Target) -> Hits:
 
 def _as_number(script: Script, kind: Kind, told: str) -> Hits:
     for module in script.modules:
+        typed = {a.name for a in arguments(module) if "type" in a.options}
         for used, origin in texts_as_numbers(module):
             if origin.kind == kind:
-                said = f"{told.format(origin.name)}, and a number is needed here"
-                yield Hit.at(module, used, said)
+                has = "has type=str" if origin.name in typed else "has no type"
+                said = told.format(origin.name, has)
+                yield Hit.at(module, used, f"{said}, and a number is needed here")
 
 
 def unknown_variable(script: Script, target: Target) -> Hits:
@@ -194,7 +252,8 @@ RULES = (
         id="SD121",
         name="argument-type",
         level="error",
-        sentence="`type=bool`, `type=list` and `type=dict` do not parse a text.",
+        sentence="The type of an argument parses its text: `type=bool`, `type=list` and "
+        "`type=dict` do not.",
         cloud="The job runs with another value than the one you gave: `--flag False` is True, "
         "`--layers [1,2]` is a list of characters.",
         fix='Use `type=lambda text: text.lower() == "true"`, or `type=json.loads`.',

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from sagedock.check.rules.entry_rules import SERVING, never_trains
 from sagedock.check.rules.rule import ScriptRule, needs_legacy, needs_script_mode, needs_syntax
 from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.module import Module, text_of
@@ -93,21 +94,32 @@ def gpu_on_cpu(script: Script, target: Target) -> Hits:
 
 
 _CONDITIONS = (
-    ast.If, ast.IfExp, ast.Try, ast.BoolOp, ast.ListComp, ast.GeneratorExp, ast.SetComp,
+    ast.If, ast.IfExp, ast.BoolOp, ast.ListComp, ast.GeneratorExp, ast.SetComp,
     ast.For, ast.While, ast.Dict, ast.Lambda,
 )  # fmt: skip
 
 
 def _has_way_round(module: Module, call: ast.Call) -> bool:
-    """Under a condition, in a loop over the GPUs there are, or after an early return."""
-    if any(isinstance(above, _CONDITIONS) for above in module.around(call)):
-        return True
+    """Under a condition, in a loop over the GPUs there are, in a `try` that uses the GPU, or after
+    an early return."""
+    for above in module.around(call):
+        if isinstance(above, _CONDITIONS) or (isinstance(above, ast.Try) and _tries(above, call)):
+            return True
     scope = module.scope(call)
     leaves = (ast.Return, ast.Raise, ast.Continue)
     return any(
         isinstance(n, ast.If) and n.lineno < call.lineno and isinstance(n.body[-1], leaves)
         for n in ast.walk(scope)
     )
+
+
+def _tries(block: ast.Try, call: ast.Call) -> bool:
+    """Whether anything but the device's name is made in the `try`, or the name in a handler:
+    `mx.gpu()` alone never fails, with a GPU or without."""
+    if not any(node is call for statement in block.body for node in ast.walk(statement)):
+        return True
+    used = [n for s in block.body for n in ast.walk(s) if isinstance(n, (ast.Call, ast.Return))]
+    return any(node is not call and not isinstance(node, ast.Return) for node in used)
 
 
 def hidden_failure(script: Script, target: Target) -> Hits:
@@ -190,12 +202,36 @@ def silent_logging(script: Script, target: Target) -> Hits:
     entry = script.entry
     text = "\n".join(module.text for module in script.modules)
     prepared = r"basicConfig|setLevel|dictConfig|fileConfig|addHandler|loguru|absl|set_verbosity"
-    if re.search(prepared, text):
+    if re.search(prepared, text) or never_trains(entry):
         return
+    only_served = _only_by_serving(entry)
     for call in entry.calls:
         if entry.dotted(call.func) in ("logging.info", "logging.debug"):
+            if not only_served.isdisjoint(entry.around(call)):
+                continue
             yield Hit.at(entry, call, "this is not printed: the root logger begins at WARNING")
             return
+
+
+def _only_by_serving(entry: Module) -> set[ast.AST]:
+    """The serving functions and what only they use: the model server has configured logging at
+    INFO before it imports the file (multi-model-server model_service_worker.py)."""
+    served = {f for name, f in entry.functions.items() if name in SERVING}
+    users: dict[str, set[ast.AST | None]] = {name: set() for name in entry.functions}
+    for node in entry.every(ast.Name):
+        if node.id in users:
+            around = [a for a in entry.around(node) if a in entry.functions.values()]
+            users[node.id].add(around[-1] if around else None)
+    found: set[ast.AST] = set(served)
+    while True:
+        more = {
+            f
+            for name, f in entry.functions.items()
+            if f not in found and users[name] and users[name] <= found
+        }
+        if not more:
+            return found
+        found |= more
 
 
 def _needs_cpu(script: Script, target: Target) -> str:
@@ -239,7 +275,7 @@ RULES = (
         passing="import mxnet as mx\n\n\ndef train(hyperparameters, num_gpus):\n"
         "    ctx = mx.gpu() if num_gpus else mx.cpu()\n"
         "    return mx.nd.ones((2, 2), ctx=ctx).asnumpy().tolist()\n",
-        sources=("aws/sagemaker-python-sdk#4196", "MXNet 1.9.1, run on a CPU"),
+        sources=("aws/sagemaker-python-sdk#4196", "apache/mxnet#4691", "MXNet 1.9.1, run on a CPU"),
         check=gpu_on_cpu,
         skips=_needs_cpu,
         example=Target(instance_type="ml.m5.large"),
@@ -285,7 +321,8 @@ RULES = (
         passing='import logging\nimport os\n\nif __name__ == "__main__":\n'
         "    logging.basicConfig(level=logging.INFO)\n"
         '    logging.info("saving to %s", os.environ["SM_MODEL_DIR"])\n',
-        sources=("aws/amazon-sagemaker-examples#319", "sagemaker-training-toolkit process.py"),
+        sources=("aws/amazon-sagemaker-examples#319", "sagemaker-training-toolkit process.py",
+                 "multi-model-server model_service_worker.py: serving has logging configured"),
         check=silent_logging,
         skips=needs_script_mode,
     ),

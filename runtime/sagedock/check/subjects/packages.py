@@ -97,6 +97,23 @@ DISTRIBUTIONS = {
 }
 """Imported name → beginnings of the distributions that bring it."""
 
+BROUGHT_ALONG = {
+    "autogluon": words("sklearn pandas scipy networkx matplotlib joblib tqdm psutil"),
+    "gluonts": words("pandas pydantic toolz tqdm"),
+    "lightgbm": words("sklearn scipy joblib"),
+    "mlflow": words("sklearn pandas scipy pyarrow flask sqlalchemy"),
+    "nltk": words("regex joblib click tqdm"),
+    "pandas": words("pytz dateutil"),
+    "scikit_image": words("scipy networkx imageio PIL tifffile"),
+    "scikit_learn": words("scipy joblib threadpoolctl"),
+    "seaborn": words("pandas matplotlib"),
+    "spacy": words("thinc srsly catalogue preshed cymem murmurhash blis typer pydantic"),
+    "statsmodels": words("pandas scipy patsy"),
+    "transformers": words("tokenizers huggingface_hub safetensors regex filelock yaml tqdm"),
+    "xgboost": words("scipy"),
+}
+"""Distribution → what its own requirements bring (their pages on PyPI)."""
+
 _NEVER_LOOKED_FOR = words(
     """
     atexit errno faulthandler gc itertools marshal posix pwd sys time

@@ -90,7 +90,7 @@ def _listed(folder: Path) -> str:
 
 
 def _script(entry: Path, root: Path, *, is_folder: bool) -> Script:
-    if entry.suffix != ".py":
+    if entry.suffix != ".py" and not _is_program(entry):
         raise CheckError(f"{entry} is no Python file; the static rules read Python entry points.")
     modules: dict[Path, Module] = {}
     waiting = [entry]
@@ -109,6 +109,14 @@ def _script(entry: Path, root: Path, *, is_folder: bool) -> Script:
         else None
     )
     return Script(root, tuple(modules.values()), is_folder, text)
+
+
+def _is_program(path: Path) -> bool:
+    """Whether it is a Python program under a command's name, as `train` and `serve` of a
+    container of one's own are."""
+    with path.open("rb") as file:
+        first = file.readline(200)
+    return not path.suffix and bool(re.match(rb"#!.*\bpython", first))
 
 
 def _read_module(path: Path) -> Module:

@@ -45,12 +45,14 @@ class Argument:
 
     @property
     def is_plain_text(self) -> bool:
-        """One string: no type, no action, no list, and no default that says text is meant.
+        """One string: no type but str, no action, no list, and no default that says text is meant.
 
         A default that is computed, such as int(os.environ["SM_NUM_GPUS"]), belongs to an argument
         that no job passes.
         """
-        if {"type", "action", "nargs", "choices"} & set(self.options):
+        if {"action", "nargs", "choices"} & set(self.options):
+            return False
+        if "type" in self.options and getattr(self.options["type"], "id", "") != "str":
             return False
         default = self.options.get("default")
         if isinstance(default, ast.UnaryOp):
@@ -65,13 +67,13 @@ class Argument:
     def default_name(self) -> str | None:
         """NAME of a default that is `os.environ["NAME"]` and no more."""
         default = self.options.get("default")
-        read = isinstance(default, (ast.Subscript, ast.Call)) and "environ" in ast.unparse(default)
-        if not read or (isinstance(default, ast.Call) and isinstance(default.func, ast.Name)):
-            return None
-        key = default.slice if isinstance(default, ast.Subscript) else None
+        if isinstance(default, ast.Subscript) and ast.unparse(default.value).endswith("environ"):
+            return text_of(default.slice)
         if isinstance(default, ast.Call) and default.args:
-            key = default.args[0]
-        return text_of(key)
+            called = ast.unparse(default.func)
+            is_read = called.endswith(("environ.get", "getenv"))
+            return text_of(default.args[0]) if is_read else None
+        return None
 
 
 @lru_cache(maxsize=64)

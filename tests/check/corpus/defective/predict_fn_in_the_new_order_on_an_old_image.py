@@ -5,7 +5,7 @@ from mxnet import gluon
 
 
 def train(hyperparameters):
-    return None
+    return {"rate": hyperparameters["rate"]}
 
 
 def model_fn(model_dir):
