@@ -70,7 +70,7 @@ def test_a_finding_of_a_run_shows_the_line_that_raised(
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("raise SystemExit('there are no rows')", "there are no rows"),
         ("argparse.ArgumentParser().parse_args(['--rows', '3'])",
          "train.py: error: unrecognized arguments: --rows 3"),

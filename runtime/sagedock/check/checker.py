@@ -57,16 +57,19 @@ class Checker:
     _files: list[str] = field(default_factory=list)
     _not_run: list[str] = field(default_factory=list)
 
-    def scripts(self, path: Path, entry_point: str | None = None) -> list[Script]:
-        """Look at the script or folder; nothing of it is run. Raises CheckError where there is
-        nothing to look at."""
+    def scripts(
+        self, path: Path, entry_point: str | None = None, target: Target | None = None
+    ) -> list[Script]:
+        """Look at the script or folder; nothing of it is run. `target` where more is known of it
+        than of the rest. Raises CheckError where there is nothing to look at."""
         scripts = read(path, entry_point)
+        target = target or self.target
         for script in scripts:
-            self.look("script", script, script.entry.file)
+            self.look("script", script, script.entry.file, target)
         self._told["path"] = path.as_posix()
         self._told["entry_points"] = [script.entry.file for script in scripts]
         self._told["contracts"] = [
-            self.target.generation(script.entry) or "unknown" for script in scripts
+            target.generation(script.entry) or "unknown" for script in scripts
         ]
         self._files += [module.file for script in scripts for module in script.modules]
         return scripts
@@ -129,11 +132,11 @@ class Checker:
         """Add to what the report says of the target."""
         self._told[name] = value
 
-    def look(self, kind: Kind, subject: Any, name: str) -> None:
+    def look(self, kind: Kind, subject: Any, name: str, target: Target | None = None) -> None:
         """All chosen rules of a kind at one subject."""
         for rule in RULES:
             if rule.kind == kind and self.choice.takes(rule):
-                self._judge(rule, subject, name, self.target)
+                self._judge(rule, subject, name, target or self.target)
 
     def _judge(self, rule: Rule[Any], subject: Any, name: str, target: Target) -> None:
         skipped = rule.skips(subject, target)

@@ -45,6 +45,8 @@ class Target:
     framework_version: str | None = None
     instance_type: str | None = None
     channels: tuple[str, ...] | None = None
+    hyperparameters: tuple[str, ...] | None = None
+    """Their names."""
 
     def __post_init__(self) -> None:
         if self.framework_version and MXNET.version(self.framework_version) is None:

@@ -20,6 +20,7 @@ from sagedock.check.rules import (
     resource_request_rules,
     run_rules,
     serving_rules,
+    submission_rules,
     training_request_rules,
     training_run_rules,
 )
@@ -34,6 +35,7 @@ RULES: tuple[Rule[Any], ...] = tuple(
             *hyperparameter_rules.RULES,
             *code_rules.RULES,
             *run_rules.RULES,
+            *submission_rules.RULES,
             *request_rules.RULES,
             *training_request_rules.RULES,
             *hosting_request_rules.RULES,
