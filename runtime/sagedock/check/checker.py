@@ -23,8 +23,8 @@ _NOQA = re.compile(r"#\s*noqa:\s*([A-Z0-9, ]+)")
 
 
 SERVED_RULES = frozenset(
-    ("SD107", "SD108", "SD111", "SD112", "SD113", "SD116", "SD130", "SD131", "SD132", "SD133",
-     "SD135", "SD136", "SD140")
+    ("SD107", "SD108", "SD111", "SD112", "SD113", "SD116", "SD117", "SD130", "SD131", "SD132",
+     "SD133", "SD134", "SD135", "SD136", "SD140")
 )  # fmt: skip
 """Rules on scripts that also hold for code/ of an archive, which is imported and not run."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sagedock.check.rules import (
+    archive_code_rules,
     artifact_rules,
     code_rules,
     entry_rules,
@@ -20,6 +21,7 @@ from sagedock.check.rules import (
     resource_request_rules,
     run_rules,
     serving_rules,
+    serving_way_rules,
     submission_rules,
     training_request_rules,
     training_run_rules,
@@ -32,6 +34,7 @@ RULES: tuple[Rule[Any], ...] = tuple(
         (
             *entry_rules.RULES,
             *serving_rules.RULES,
+            *serving_way_rules.RULES,
             *hyperparameter_rules.RULES,
             *code_rules.RULES,
             *run_rules.RULES,
@@ -41,6 +44,7 @@ RULES: tuple[Rule[Any], ...] = tuple(
             *hosting_request_rules.RULES,
             *resource_request_rules.RULES,
             *artifact_rules.RULES,
+            *archive_code_rules.RULES,
             *image_rules.RULES,
             *training_run_rules.RULES,
             *hosting_run_rules.RULES,
