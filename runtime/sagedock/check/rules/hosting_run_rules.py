@@ -24,7 +24,7 @@ _NOT_SERIALIZABLE = re.compile(r"Object of type '?(\w+)'? is not JSON serializab
 def no_ping(seen: Hosting, target: Target) -> Hits:
     if seen.trouble:
         error = last_error(seen.lines)
-        told = f"/ping is not answered: {error or seen.trouble}"
+        told = f"/ping is not answered with 200: {error or seen.trouble}"
         yield seen.script.hit(seen.lines, told)
 
 
