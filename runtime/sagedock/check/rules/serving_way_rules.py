@@ -63,7 +63,7 @@ RULES = (
             '    if content_type != "application/json":\n        raise ValueError(content_type)\n'
             "    return json.loads(data)\n"
         ),
-        sources=("aws/amazon-sagemaker-examples#1809", "aws/amazon-sagemaker-examples#4839",
+        sources=("aws/amazon-sagemaker-examples#1809", "h2oai/h2o3-sagemaker#12",
                  "sagemaker-inference-toolkit transformer.py: takes what the functions return"),
         check=way_without_a_value,
         skips=needs_syntax,

@@ -1,5 +1,5 @@
 # finds: SD117
-# reported: aws/amazon-sagemaker-examples#1778
+# reported: h2oai/h2o3-sagemaker#12
 import json
 import os
 
