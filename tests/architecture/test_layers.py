@@ -52,11 +52,21 @@ CHECK_MAY_IMPORT: dict[str, set[str]] = {
     "target": {"subjects"},
     "wanted": {"subjects"},
     "configuration": {"wanted"},
+    "submission": {"subjects", "target", "wanted"},
     "rules": {"findings", "subjects", "target"},
     "checker": {"findings", "subjects", "target", "rules"},
     "reports": {"findings", "subjects", "target", "rules"},
     "runs": {"findings", "subjects", "target", "rules", "wanted", "checker"},
-    "whole": {"findings", "subjects", "target", "rules", "wanted", "checker", "runs"},
+    "whole": {
+        "findings",
+        "subjects",
+        "target",
+        "rules",
+        "wanted",
+        "submission",
+        "checker",
+        "runs",
+    },
 }
 """Likewise within check/: what is looked at, the rules, what runs, and the reports."""
 

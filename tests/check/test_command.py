@@ -82,7 +82,7 @@ def test_json_is_one_object_with_findings_checked_and_target(script: Path) -> No
         *("rule", "name", "level", "file", "line", "column", "message", "cloud", "fix", "url")
     }
     skipped = {looked["rule"]: looked["skipped"] for looked in told["checked"]}
-    assert skipped["SD128"] == "needs --channel"
+    assert skipped["SD128"] == "needs --channel, or the job's request"
     assert skipped["SD123"] == ""
     assert told["target"]["contracts"] == ["script"]
 
@@ -110,7 +110,7 @@ def test_sarif_says_which_rules_did_not_look(script: Path) -> None:
         note["associatedRule"]["id"]: note["message"]["text"]
         for note in invocation["toolExecutionNotifications"]
     }
-    assert told["SD128"].endswith("train.py: needs --channel")
+    assert told["SD128"].endswith("train.py: needs --channel, or the job's request")
     assert "SD123" not in told
 
 

@@ -47,10 +47,15 @@ def checked(rule: Rule[Any], text: str, folder: Path) -> Checker:
         packed(folder, f"rm -rf export model.tar.gz\n{text}")
         checker.archive(read_archive(folder / "model.tar.gz"))
     else:
-        name = re.match(r"# saved as (\S+)", text)
+        name = re.match(r"# saved as (\S+)(?: beside a (\S+))?", text)
         script = folder / (name[1] if name else "train.py")
+        script.parent.mkdir(exist_ok=True)
         script.write_text(text, encoding="utf-8")
-        checker.scripts(script)
+        if name is not None and name[2]:
+            (folder / name[2]).touch()
+            checker.scripts(folder, name[1])
+        else:
+            checker.scripts(script)
     return checker
 
 

@@ -71,6 +71,28 @@ def test_a_finding_of_a_run_shows_the_line_that_raised(
     assert "TypeError" in finding["message"]
 
 
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("raise SystemExit('there are no rows')", "there are no rows"),
+        ("argparse.ArgumentParser().parse_args(['--rows', '3'])",
+         "train.py: error: unrecognized arguments: --rows 3"),
+    ],
+)  # fmt: skip
+def test_a_training_that_fails_tells_what_it_printed_last(
+    line: str, cause: str, tmp_path: Path, frameworks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = f"import argparse\nimport os\n\nprint(argparse, os.environ['SM_MODEL_DIR'])\n{line}\n"
+    Path("train.py").write_text(text, encoding="utf-8")
+    told = CliRunner(env={"SAGEDOCK_FRAMEWORKS": str(frameworks)}).invoke(
+        main, ["check", "train.py", "--run", "--format", "json"]
+    )
+    (finding,) = json.loads(told.stdout)["findings"]
+    assert finding["message"] == f"the training ends with exit code 1: {cause}"
+
+
 def test_what_the_static_rules_refuse_is_not_run(
     tmp_path: Path, frameworks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,8 @@ _NOQA = re.compile(r"#\s*noqa:\s*([A-Z0-9, ]+)")
 
 
 SERVED_RULES = frozenset(
-    ("SD107", "SD108", "SD111", "SD112", "SD113", "SD116", "SD130", "SD131", "SD132", "SD133",
-     "SD135", "SD136", "SD140")
+    ("SD107", "SD108", "SD111", "SD112", "SD113", "SD116", "SD117", "SD130", "SD131", "SD132",
+     "SD133", "SD134", "SD135", "SD136", "SD140")
 )  # fmt: skip
 """Rules on scripts that also hold for code/ of an archive, which is imported and not run."""
 
@@ -59,16 +59,19 @@ class Checker:
     _files: list[str] = field(default_factory=list)
     _not_run: list[str] = field(default_factory=list)
 
-    def scripts(self, path: Path, entry_point: str | None = None) -> list[Script]:
-        """Look at the script or folder; nothing of it is run. Raises CheckError where there is
-        nothing to look at."""
+    def scripts(
+        self, path: Path, entry_point: str | None = None, target: Target | None = None
+    ) -> list[Script]:
+        """Look at the script or folder; nothing of it is run. `target` where more is known of it
+        than of the rest. Raises CheckError where there is nothing to look at."""
         scripts = read(path, entry_point)
+        target = target or self.target
         for script in scripts:
-            self.look("script", script, script.entry.file)
+            self.look("script", script, script.entry.file, target)
         self._told["path"] = path.as_posix()
         self._told["entry_points"] = [script.entry.file for script in scripts]
         self._told["contracts"] = [
-            self.target.generation(script.entry) or "unknown" for script in scripts
+            target.generation(script.entry) or "unknown" for script in scripts
         ]
         self._files += [module.file for script in scripts for module in script.modules]
         return scripts
@@ -123,11 +126,11 @@ class Checker:
         """Add to what the report says of the target."""
         self._told[name] = value
 
-    def look(self, kind: Kind, subject: Any, name: str) -> None:
+    def look(self, kind: Kind, subject: Any, name: str, target: Target | None = None) -> None:
         """All chosen rules of a kind at one subject."""
         for rule in rules_of(kind):
             if self.choice.takes(rule):
-                self._judge(rule, subject, name, self.target)
+                self._judge(rule, subject, name, target or self.target)
 
     def _judge(self, rule: Rule[Any], subject: Any, name: str, target: Target) -> None:
         skipped = rule.skips(subject, target)

@@ -48,6 +48,8 @@ class Target:
     framework_version: str | None = None
     instance_type: str | None = None
     channels: tuple[str, ...] | None = None
+    hyperparameters: tuple[str, ...] | None = None
+    """Their names."""
 
     def validated(self) -> Target:
         """This one. Raises CheckError for a version and a type that there never were."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sagedock.check.checker import Checker, Choice
@@ -46,7 +47,9 @@ def checked(
         bodies = importlib.import_module("sagedock.check.subjects.request")
         requests = bodies.read_requests(wanted.jobs, wanted.operation)
     if wanted.path is not None:
-        scripts = checker.scripts(wanted.path, wanted.entry_point)
+        scripts = checker.scripts(
+            wanted.path, wanted.entry_point, _submitted(target, wanted, requests)
+        )
     if wanted.model is not None:
         archives = importlib.import_module("sagedock.check.subjects.archive")
         served = wanted.entry_point if wanted.path is None else None
@@ -64,6 +67,18 @@ def checked(
         here = place.Processes(machine())
         trial.Trial(checker, wanted, here, given, tell).run(scripts, archive, requests)
     return checker.report
+
+
+def _submitted(target: Target, wanted: Wanted, requests: Sequence[Request]) -> Target:
+    """What is known of a script beyond the options: the hyperparameters that it is run with, and
+    its job."""
+    if wanted.hyperparameters is not None:
+        target = replace(target, hyperparameters=tuple(wanted.hyperparameters))
+    if not requests:
+        return target
+    jobs = importlib.import_module("sagedock.check.submission")
+    submitted: Target = jobs.with_job(target, wanted, requests)
+    return submitted
 
 
 def kinds(wanted: Wanted) -> set[Kind]:

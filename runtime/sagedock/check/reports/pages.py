@@ -48,7 +48,10 @@ def _options(rule: Rule[Any]) -> str:
         given += ["--instance-type", target.instance_type]
     for channel in target.channels or ():
         given += ["--channel", channel]
-    return f", with `{' '.join(given)}`" if given else ""
+    told = [f"`{' '.join(given)}`"] if given else []
+    if target.hyperparameters:
+        told.append(f"a job that passes `{'`, `'.join(target.hyperparameters)}`")
+    return f", with {' and '.join(told)}" if told else ""
 
 
 def _files(rule: Rule[Any]) -> str:

@@ -330,7 +330,8 @@ RULES = (
         name="missing-package",
         level="error",
         sentence="A package is imported that neither the image nor requirements.txt brings.",
-        cloud="ModuleNotFoundError before anything runs; the job is Failed.",
+        cloud="ModuleNotFoundError before anything runs: the job is Failed, or every request "
+        "answers 500 or 503.",
         fix="Name it in requirements.txt beside the entry point (from 1.3 on), or put it into "
         "source_dir. Up to 1.2.1 nothing is installed.",
         failing="import a_package_of_your_own\nimport mxnet as mx\n" + _TAIL,

@@ -12,6 +12,8 @@ from sagedock.check.subjects.observations import Answer, Hosting, is_json, last_
 from sagedock.check.target import Target
 
 PAYLOAD_BYTES = 6 * 1024 * 1024
+SERVERLESS_BYTES = 4 * 1024 * 1024
+"""The serverless-endpoints-invoke page of the developer guide: of requests and answers alike."""
 """botocore's BodyBlob of InvokeEndpoint. AWS's FAQ has named 25 MB since; the smaller one fails
 nowhere."""
 
@@ -22,7 +24,7 @@ _NOT_SERIALIZABLE = re.compile(r"Object of type '?(\w+)'? is not JSON serializab
 def no_ping(seen: Hosting, target: Target) -> Hits:
     if seen.trouble:
         error = last_error(seen.lines)
-        told = f"/ping is not answered: {error or seen.trouble}"
+        told = f"/ping is not answered with 200: {error or seen.trouble}"
         yield seen.script.hit(seen.lines, told)
 
 
@@ -122,10 +124,12 @@ def together(seen: Hosting, target: Target) -> Hits:
 
 
 def payload(seen: Hosting, target: Target) -> Hits:
+    most = SERVERLESS_BYTES if seen.is_serverless else PAYLOAD_BYTES
     for answer in seen.answers:
         for what, body in (("request", answer.sample.body), ("answer", answer.body)):
-            if answer.sample.file and len(body) > PAYLOAD_BYTES:
+            if answer.sample.file and len(body) > most:
                 told = f"{shown(answer)}: the {what} has {len(body) / 2**20:.1f} MiB"
+                told += ", and a serverless endpoint takes 4 MiB" if seen.is_serverless else ""
                 yield seen.script.hit((), told)
                 return
 
@@ -294,13 +298,14 @@ RULES: tuple[HostingRule, ...] = (
         id="SD511",
         name="payload",
         level="error",
-        sentence="Requests and answers have 6 MiB at the most.",
+        sentence="Requests and answers have 6 MiB at the most, of a serverless endpoint 4 MiB.",
         cloud="ValidationError, or HTTP 413: the payload is too large.",
         fix="Send pictures packed (JPEG) or arrays as .npy; answer with fewer digits or classes.",
         failing=served("return json.dumps([0.123456789] * 600000), accept"),
         passing=ANSWERS,
         sources=("botocore sagemaker-runtime, BodyBlob", "aws/amazon-sagemaker-examples#245",
-                 "aws/sagemaker-python-sdk#799"),
+                 "aws/sagemaker-python-sdk#799", "aws/sagemaker-python-sdk#4271",
+                 "serverless-endpoints-invoke.html"),
         check=payload,
         skips=good,
     ),

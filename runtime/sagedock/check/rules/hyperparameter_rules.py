@@ -172,7 +172,7 @@ def _as_number(script: Script, kind: Kind, told: str) -> Hits:
 
 
 def unknown_variable(script: Script, target: Target) -> Hits:
-    for module, node, name in _reads(script):
+    for module, node, name in variables_read(script):
         rest = name.removeprefix("SM_")
         if rest in VARIABLES or rest.startswith(("CHANNEL_", "HP_")) or not re.match("[A-Z]", rest):
             continue
@@ -180,33 +180,8 @@ def unknown_variable(script: Script, target: Target) -> Hits:
             yield Hit.at(module, node, f"no container sets {name}")
 
 
-def undeclared_channel(script: Script, target: Target) -> Hits:
-    declared = {channel.upper() for channel in target.channels or ()}
-    for module, node, name in _reads(script):
-        channel = name.removeprefix("SM_CHANNEL_")
-        if channel == name or channel in declared:
-            continue
-        if isinstance(node, ast.Subscript) or (isinstance(node, ast.Call) and len(node.args) == 1):
-            told = f"{name} is read, and the job has no channel {channel.lower()}"
-            yield Hit.at(module, node, told, "error" if isinstance(node, ast.Subscript) else None)
-    yield from _legacy_channels(script, target)
-
-
-def _legacy_channels(script: Script, target: Target) -> Hits:
-    function = script.entry.functions.get("train")
-    for node in ast.walk(function) if function else ():
-        if (
-            isinstance(node, ast.Subscript)
-            and getattr(node.value, "id", "") == "channel_input_dirs"
-        ):
-            channel = text_of(node.slice)
-            if channel is not None and channel not in (target.channels or ()):
-                told = f"channel_input_dirs has no {channel!r}: the job has no such channel"
-                yield Hit.at(script.entry, node, told, "error")
-
-
 def variable_under_legacy(script: Script, target: Target) -> Hits:
-    for module, node, name in _reads(script):
+    for module, node, name in variables_read(script):
         guarded = any(above in module.guards for above in module.around(node))
         tried = any(isinstance(above, (ast.Try, ast.If)) for above in module.around(node))
         if isinstance(node, ast.Subscript) and not guarded and not tried:
@@ -215,7 +190,7 @@ def variable_under_legacy(script: Script, target: Target) -> Hits:
             )
 
 
-def _reads(script: Script) -> Iterator[tuple[Module, ast.AST, str]]:
+def variables_read(script: Script) -> Iterator[tuple[Module, ast.AST, str]]:
     """Reads of SM_ variables that the script does not set itself."""
     for module in script.modules:
         found = environment_reads(module)
@@ -223,10 +198,6 @@ def _reads(script: Script) -> Iterator[tuple[Module, ast.AST, str]]:
         for node, name in found:
             if name.startswith("SM_") and name not in own:
                 yield module, node, name
-
-
-def _needs_channels(script: Script, target: Target) -> str:
-    return "needs --channel" if target.channels is None else needs_syntax(script, target)
 
 
 def _needs_legacy_version(script: Script, target: Target) -> str:
@@ -364,22 +335,6 @@ RULES = (
         sources=("sagemaker-training-toolkit environment.py", "aws/sagemaker-python-sdk#658"),
         check=unknown_variable,
         skips=needs_script_mode,
-    ),
-    ScriptRule(
-        id="SD128",
-        name="undeclared-channel",
-        level="warning",
-        sentence="There is an SM_CHANNEL_ variable for each channel of the job, and no other.",
-        cloud="KeyError, or None where a folder is expected: the job is Failed.",
-        fix="Add the channel to the job (`fit({\"name\": …})`), or read it with a default.",
-        failing='import os\n\nmodel = os.environ["SM_MODEL_DIR"]\n'
-        'for name in os.listdir(os.environ["SM_CHANNEL_TEST"]):\n    print(name, model)\n',
-        passing='import os\n\nmodel = os.environ["SM_MODEL_DIR"]\n'
-        'for name in os.listdir(os.environ["SM_CHANNEL_TRAINING"]):\n    print(name, model)\n',
-        sources=("sagemaker-training-toolkit environment.py", "aws/amazon-sagemaker-examples#995"),
-        check=undeclared_channel,
-        skips=_needs_channels,
-        example=Target(channels=("training",)),
     ),
     ScriptRule(
         id="SD129",

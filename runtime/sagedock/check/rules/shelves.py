@@ -14,7 +14,15 @@ from sagedock.errors import CheckError
 _SHELVES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "SD1": (
         "script",
-        ("entry_rules", "serving_rules", "hyperparameter_rules", "code_rules", "run_rules"),
+        (
+            "entry_rules",
+            "serving_rules",
+            "serving_way_rules",
+            "hyperparameter_rules",
+            "code_rules",
+            "run_rules",
+            "submission_rules",
+        ),
     ),
     "SD2": (
         "request",
@@ -25,7 +33,7 @@ _SHELVES: dict[str, tuple[Kind, tuple[str, ...]]] = {
             "resource_request_rules",
         ),
     ),
-    "SD3": ("artifact", ("artifact_rules",)),
+    "SD3": ("artifact", ("artifact_rules", "archive_code_rules")),
     "SD4": ("training", ("training_run_rules",)),
     "SD5": ("hosting", ("hosting_run_rules", "hosting_load_rules")),
     "SD6": ("hosting", ("hosting_advice_rules",)),

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from sagedock.check.rules import request_examples as examples
 from sagedock.check.rules.rule import Rule, always
 from sagedock.check.subjects.hit import Hit, Hits
-from sagedock.check.subjects.observations import Training, last_error
+from sagedock.check.subjects.observations import Training
 from sagedock.check.target import Target
 
 _EPOCH = re.compile(r"\bepoch\b\D{0,3}(\d+)", re.IGNORECASE)
@@ -37,8 +37,7 @@ def _went_well(run: Training, target: Target) -> str:
 
 def fails(run: Training, target: Target) -> Hits:
     if run.code:
-        error = last_error(run.lines) or last_error(run.failure.splitlines())
-        why = run.remark or error
+        why = run.remark or run.cause
         told = f"the training ends with exit code {run.code}: {why}".removesuffix(": ")
         yield run.script.hit([*run.failure.splitlines(), *run.lines], told)
 
@@ -124,8 +123,7 @@ def no_resume(run: Training, target: Target) -> Hits:
     assert again is not None
     if again.code:
         told = f"with its own checkpoints it ends with exit code {again.code}"
-        error = last_error(again.lines)
-        yield run.script.hit(again.lines, f"{told}: {error}".removesuffix(": "), "error")
+        yield run.script.hit(again.lines, f"{told}: {again.cause}".removesuffix(": "), "error")
         return
     first, second = _epochs(run), _epochs(again)
     if len(first) > 1 and second[:1] == first[:1] and len(second) >= len(first):

@@ -27,3 +27,10 @@ def instance_type_of(requests: Sequence[Request]) -> str | None:
             found = one.get("ProductionVariants", 0, "InstanceType")
             return None if found is None else str(found)
     return None
+
+
+def is_serverless(requests: Sequence[Request]) -> bool:
+    """Whether all variants of a CreateEndpointConfig are."""
+    configs = [one for one in requests if one.operation == "CreateEndpointConfig"]
+    variants = [v for one in configs for v in one.get("ProductionVariants", default=[])]
+    return bool(variants) and all("ServerlessConfig" in variant for variant in variants)

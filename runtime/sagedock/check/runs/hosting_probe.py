@@ -54,6 +54,7 @@ def serve(plan: ServingPlan, probe: Probe) -> Hosting:
             request_seconds=plan.request_seconds,
             grace_seconds=plan.grace_seconds,
             instance_type=plan.instance_type,
+            is_serverless=plan.is_serverless,
             workers=plan.workers,
             one_per_gpu=_is_one_per_gpu(plan.image),
             is_ours=plan.is_ours,

@@ -39,6 +39,7 @@ class ServingPlan:
     accepts: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     instance_type: str | None = None
+    is_serverless: bool = False
     startup_seconds: float = 120.0
     request_seconds: float = 60.0
     grace_seconds: float = 20.0

@@ -15,7 +15,7 @@ from sagedock.backends.docker.image_reader import connect, contents_of
 from sagedock.check.checker import Checker
 from sagedock.check.rules.rule import Kind
 from sagedock.check.runs.docker_place import Containers
-from sagedock.check.runs.hosting_placement import environment_of
+from sagedock.check.runs.hosting_placement import environment_of, is_serverless
 from sagedock.check.runs.hosting_probe import serve
 from sagedock.check.runs.hosting_server import ServingPlan
 from sagedock.check.runs.machine import Machine
@@ -142,6 +142,7 @@ class ImageTrial:
             samples=wanted.samples,
             accepts=wanted.accept,
             environment={**environment_of(self.checker.bodies), **wanted.environment},
+            is_serverless=is_serverless(self.checker.bodies),
             startup_seconds=wanted.startup_seconds,
             request_seconds=wanted.request_seconds,
             grace_seconds=wanted.grace,

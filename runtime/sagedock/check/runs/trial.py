@@ -15,7 +15,7 @@ from sagedock.check.checker import Checker
 from sagedock.check.rules import isolation_rules
 from sagedock.check.rules.isolation_rules import Isolated
 from sagedock.check.rules.training_run_rules import not_to_be_judged
-from sagedock.check.runs.hosting_placement import environment_of, instance_type_of
+from sagedock.check.runs.hosting_placement import environment_of, instance_type_of, is_serverless
 from sagedock.check.runs.hosting_probe import serve
 from sagedock.check.runs.hosting_server import ServingPlan
 from sagedock.check.runs.place import Place, Provision, Provisions
@@ -206,6 +206,7 @@ class Trial:
                 **wanted.environment,
             },
             instance_type=instance_type_of(self.checker.bodies) or wanted.instance_type,
+            is_serverless=is_serverless(self.checker.bodies),
             startup_seconds=wanted.startup_seconds,
             request_seconds=wanted.request_seconds,
             grace_seconds=wanted.grace,

@@ -64,6 +64,10 @@ class Code:
         return Hit(shown.as_posix(), line, column, message, level, source)
 
 
+_SAID = re.compile(r'^ErrorMessage "(.*?)"$(?=\n(?:ExtraInfo|Command) ")', re.MULTILINE | re.DOTALL)
+"""What the command printed last, in the failure file of a toolkit."""
+
+
 def last_error(lines: Sequence[str]) -> str:
     """The last line that names an exception; "" where none does."""
     for line in reversed(lines):
@@ -125,6 +129,16 @@ class Training:
     @property
     def went_well(self) -> bool:
         return self.code == 0
+
+    @property
+    def cause(self) -> str:
+        """The exception that ended it; without one the last line that the script, argparse or pip
+        printed. "" where nothing tells."""
+        found = _SAID.search(self.failure)
+        said = [line.strip() for line in found[1].splitlines() if line.strip()] if found else []
+        printed = _shortened(said[-1]) if said else ""
+        error = last_error(self.lines) or last_error(self.failure.splitlines())
+        return last_error(said) or printed or error
 
     @property
     def lines_came_together(self) -> bool:
@@ -270,6 +284,7 @@ class Hosting:
     is_ours: bool = True
     """Whether the image is of ours, whose workers and variables are known."""
     instance_type: str | None = None
+    is_serverless: bool = False
     workers: int | None = None
     """How many the user asks for."""
     one_per_gpu: bool = True
