@@ -24,7 +24,7 @@ test: lint types  ## all checks: lint, types, tests
 test-docker: $(STAMP)  ## the tests that need a Docker engine, with the images they run in
 	@$(BIN)/sagedock images build python --backend docker
 	@$(BIN)/sagedock images build mxnet-cpu
-	$(BIN)/python -m pytest -m docker -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m docker -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)  ## ruff, rules and format
 	$(BIN)/ruff check .

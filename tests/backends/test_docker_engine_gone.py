@@ -19,7 +19,7 @@ from sagedock.backends.base import Run
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("engine-gone")]
+pytestmark = pytest.mark.docker
 
 STOPPED = "the Docker engine was stopped while it ran, and ended it"
 COUNTS = """

@@ -22,7 +22,7 @@ from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.local_images import find_image
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("gate")]
+pytestmark = pytest.mark.docker
 
 TAG = "sagedock/python:3.11-cpu"
 SCRIPT = """

@@ -21,7 +21,7 @@ from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.surroundings import NoSight
 from sagedock.errors import RunFailedToStart
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("limits")]
+pytestmark = pytest.mark.docker
 
 FULL = "no space left on device"
 TWO = ("algo-1", "algo-2")

@@ -24,7 +24,7 @@ from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.local_images import find_image
 from sagedock.backends.docker.runs import DockerRun
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("owners")]
+pytestmark = pytest.mark.docker
 
 UID = GID = 12345
 OURS = "sagedock/python:3.11-cpu"

@@ -25,7 +25,7 @@ from sagedock.backends.docker.engine import Engine
 from sagedock.backends.docker.surroundings import HostSight, NoSight, look
 from sagedock.errors import RunFailedToStart
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("paths")]
+pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[2]
 INNER = """

@@ -24,7 +24,7 @@ from journeys.traveller import Traveller
 from requests_as_sdks_send import archive, channel, training_request, wait_for
 from sagedock.backends.docker import builds
 from sagedock.backends.docker.engine import Engine
-from sagedock.backends.docker.labels import CHECK
+from sagedock.backends.docker.labels import CHECK, WORKDIR
 from sagedock.check.rules.catalogue import RULES
 from sagedock.check.rules.isolation_rules import IsolationRule
 from sagedock.check.rules.training_run_rules import ContainerRule
@@ -283,7 +283,11 @@ def test_without_an_engine_it_ends_with_2(script: Path, monkeypatch: pytest.Monk
 
 
 def test_a_running_emulator_s_containers_stay(
-    script: Path, engine: Engine, traveller: Traveller
+    script: Path,
+    engine: Engine,
+    traveller: Traveller,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dock, sleeps = traveller, "import time\n\nprint('here', flush=True)\ntime.sleep(300)\n"
     dock.put("code/sleeps.py.tar.gz", archive({"sleeps.py": sleeps}))
@@ -293,12 +297,14 @@ def test_a_running_emulator_s_containers_stay(
     wait_for(lambda: dock.job_log("sleeps"), lambda log: any("here" in line for line in log))
     (before,) = engine.client.containers.list(filters={"label": "sagedock.job=sleeps"})
 
+    # Others check at the same time, in the same image.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     report("train.py", "--backend", "docker", "--request", "one.json")
 
     (after,) = engine.client.containers.list(filters={"label": "sagedock.job=sleeps"})
     assert after.id == before.id
-    mine = {"label": [f"{CHECK}=sagedock/python"]}
-    assert engine.client.api.containers(all=True, filters=mine) == []
+    left = engine.client.api.containers(all=True, filters={"label": CHECK})
+    assert [box for box in left if str(tmp_path) in box["Labels"][WORKDIR]] == []
     dock.sagemaker.stop_training_job(TrainingJobName="sleeps")
     assert dock.ended("sleeps")["TrainingJobStatus"] == "Stopped"
 

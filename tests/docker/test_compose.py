@@ -33,7 +33,7 @@ IMAGE = "sagedock/python"
 TESTS_ALL = bool(os.environ.get("SAGEDOCK_TEST_ALL"))
 """Read now: a fixture for all tests removes it."""
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("compose")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 def told(*words: str, **environment: str) -> str:

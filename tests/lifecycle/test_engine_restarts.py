@@ -18,7 +18,7 @@ from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine, EngineUnavailable
 from scripted import ScriptedBackend
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("engine-restarts")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 BASE = "python:3.11-slim-bookworm"
 SERVE = b"""#!/usr/bin/env python3
