@@ -97,6 +97,16 @@ def test_a_server_that_nothing_leads_to_fails_the_endpoint_and_is_ended(house: H
     assert play.runs[0].wait(PATIENCE) is not None
 
 
+def test_the_route_says_which_variants_are_serverless(house: House) -> None:
+    house.backend.always("serve").serves()
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+    house.config("both", {}, {"VariantName": "less", "ServerlessConfig": serverless})
+    house.deploy(config="both")
+    house.settled()
+    told = {variant.name: variant.is_serverless for variant in house.route("dock").variants}
+    assert told == {"v0": False, "less": True}
+
+
 def test_a_server_that_never_gets_healthy_fails_the_endpoint(house: House) -> None:
     play = house.backend.expect("serve").serves(ping=500)
     house.hosting = house.hosting_with(startup_seconds=0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -283,6 +284,32 @@ def test_an_answer_over_the_limit_is_a_model_error(runtime: Any, model: ToyModel
     model.behave = answer(b"x" * 6_291_457)
 
     assert "larger than 6291456 bytes" in refusal(runtime)["OriginalMessage"]
+
+
+@pytest.mark.evidence("docs", "serverless-endpoints-invoke.html; sagemaker-python-sdk issue 4271")
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_serverless_endpoint_takes_4_mib_each_way(
+    world: World, model: ToyModelServer, is_chunked: bool
+) -> None:
+    variant = VariantRoute("AllTraffic", 1.0, (model.here,), is_serverless=True)
+    world.routes.publish(world.route("toy", "InService", (variant,)))
+    runtime = world.client("sagemaker-runtime")
+    most = 4 * MIB
+
+    def ask(size: int) -> bytes:
+        if not is_chunked:
+            return raw(world, post(b"x" * size))
+        chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
+        return raw(world, post(None, Transfer_Encoding="chunked") + chunk)
+
+    assert ask(most).startswith(b"HTTP/1.1 200 ")
+    said = ask(most + 1)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert re.search(rb'"Request [0-9a-f-]{36} has oversize body\.', said)
+    assert len(model.asked) == 1
+
+    model.behave = answer(b"x" * (most + 1))
+    assert "larger than 4194304 bytes" in refusal(runtime)["OriginalMessage"]
 
 
 @pytest.mark.parametrize("mode", ["warn", "off"])

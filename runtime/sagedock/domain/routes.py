@@ -26,6 +26,7 @@ class VariantRoute:
     name: str
     weight: float
     servers: tuple[ModelServer, ...]
+    is_serverless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,8 +199,14 @@ class Fleet:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def routes(self, weights: Mapping[str, float]) -> tuple[VariantRoute, ...]:
+        serverless = {v["VariantName"] for v in self.config.variants if "ServerlessConfig" in v}
         return tuple(
-            VariantRoute(name, weights.get(name, 1.0), tuple(server.route for server in servers))
+            VariantRoute(
+                name,
+                weights.get(name, 1.0),
+                tuple(server.route for server in servers),
+                name in serverless,
+            )
             for name, servers in self.servers.items()
             if servers
         )

@@ -108,14 +108,17 @@ class FastLane:
         if asked.length is not None:
             self.check_size(asked.length)
 
-    def check_size(self, size: int) -> None:
-        """Raises payload_too_large, or logs it, as the mode says."""
+    def check_size(self, size: int, is_serverless: bool = False) -> None:
+        """Raises payload_too_large or oversize_body, or logs it, as the mode says."""
         limits = self.limits
-        if size <= limits.request_bytes or limits.mode == "off":
+        most = limits.serverless_bytes if is_serverless else limits.request_bytes
+        if size <= most or limits.mode == "off":
             return
+        if limits.mode == "strict" and is_serverless:
+            raise invocations.oversize_body(new_request_id(), most)
         if limits.mode == "strict":
-            raise invocations.payload_too_large(limits.request_bytes)
-        _log.warning("an invocation of %d bytes: AWS refuses over %d", size, limits.request_bytes)
+            raise invocations.payload_too_large(most)
+        _log.warning("an invocation of %d bytes: AWS refuses over %d", size, most)
 
     def choose(self, url: bytes, asked: Asked) -> tuple[EndpointRoute, VariantRoute]:
         """The endpoint and the variant that answers; raises a ServiceError."""

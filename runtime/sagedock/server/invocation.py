@@ -69,6 +69,7 @@ class Invocation:
     _refused_by: frozenset[ModelServer] = frozenset()
 
     _is_started = False
+    _is_serverless = False
     _received = 0  # bytes of the request's body
     _is_body_complete = False
     _is_head_sent = False
@@ -108,6 +109,10 @@ class Invocation:
             if self._asked.length is None:
                 lane.check_size(self._received)  # what came while this one waited in the pipeline
             self._route, self._variant = lane.choose(self._url, self._asked)
+            if self._variant.is_serverless:
+                self._is_serverless = True
+                length = self._asked.length
+                lane.check_size(self._received if length is None else length, True)
         except ServiceError as error:
             self._refuse(error)
             return
@@ -137,7 +142,7 @@ class Invocation:
                 self._client.flow.pause_reading()
             return
         try:
-            self._lane.check_size(self._received)
+            self._lane.check_size(self._received, self._is_serverless)
         except ServiceError as error:
             self._refuse(error)
 
@@ -251,7 +256,7 @@ class Invocation:
         self._status = status
         length, lines = invocations.read_answer_headers(headers)
         if length is not None and self._is_too_large(length):
-            self._fail(invocations.answer_too_large(self._lane.limits.response_bytes))
+            self._fail(invocations.answer_too_large(self._most_bytes))
         elif status >= 300 or length is None:
             self._collected = []
             self._answer_head = lines
@@ -310,8 +315,8 @@ class Invocation:
         assert self._collected is not None
         self._collected_size += len(data)
         if self._status < 300 and self._is_too_large(self._collected_size):
-            self._fail(invocations.answer_too_large(self._lane.limits.response_bytes))
-        elif self._status < 300 or self._collected_size <= self._lane.limits.response_bytes:
+            self._fail(invocations.answer_too_large(self._most_bytes))
+        elif self._status < 300 or self._collected_size <= self._most_bytes:
             self._collected.append(data)
 
     def _answer_collected(self, body: bytes) -> None:
@@ -321,13 +326,19 @@ class Invocation:
         self._write(self._head(self._answer_head, len(body)) + body)
         self._finish()
 
+    @property
+    def _most_bytes(self) -> int:
+        """Of an answer."""
+        limits = self._lane.limits
+        return limits.serverless_bytes if self._is_serverless else limits.response_bytes
+
     def _is_too_large(self, size: int) -> bool:
         limits = self._lane.limits
-        if size <= limits.response_bytes or limits.mode == "off":
+        if size <= self._most_bytes or limits.mode == "off":
             return False
         if limits.mode == "strict":
             return True
-        _log.warning("an answer of %d bytes: AWS refuses over %d", size, limits.response_bytes)
+        _log.warning("an answer of %d bytes: AWS refuses over %d", size, self._most_bytes)
         return False
 
     def _head(self, lines: bytes, length: int) -> bytes:

@@ -188,6 +188,15 @@ def payload_too_large(limit: int) -> ServiceError:
     )
 
 
+def oversize_body(request_id: str, limit: int) -> ServiceError:
+    """What a serverless endpoint says (sagemaker-python-sdk issue 4271)."""
+    return validation_error(
+        f"Request {request_id} has oversize body. A serverless endpoint takes {limit} bytes: make"
+        " the payload smaller, deploy on an instance, or lift the limit with SAGEDOCK_LIMITS=off"
+        " (AWS will still refuse it)."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What went wrong between us and a container: `status` as its answer had it, or the one that

@@ -26,6 +26,9 @@ INVOCATION_REQUEST: Final = Limit(
 INVOCATION_RESPONSE: Final = Limit(
     6_291_456, "bytes", "botocore sagemaker-runtime BodyBlob, max of the answer's Body"
 )
+SERVERLESS_PAYLOAD: Final = Limit(
+    4_194_304, "bytes", "serverless-endpoints-invoke.html: requests and answers of 4 MB at most"
+)
 INVOCATION_TIME: Final = Limit(
     60, "seconds", "API_runtime_InvokeEndpoint.html: a model must answer within 60 seconds"
 )
@@ -47,3 +50,4 @@ class InvocationLimits:
     seconds: float = INVOCATION_TIME.value
     request_bytes: int = INVOCATION_REQUEST.value
     response_bytes: int = INVOCATION_RESPONSE.value
+    serverless_bytes: int = SERVERLESS_PAYLOAD.value

@@ -12,10 +12,10 @@ from sagedock.check.subjects.observations import Answer, Hosting, is_json, last_
 from sagedock.check.target import Target
 
 PAYLOAD_BYTES = 6 * 1024 * 1024
-SERVERLESS_BYTES = 4 * 1024 * 1024
-"""The serverless-endpoints-invoke page of the developer guide: of requests and answers alike."""
 """botocore's BodyBlob of InvokeEndpoint. AWS's FAQ has named 25 MB since; the smaller one fails
 nowhere."""
+SERVERLESS_BYTES = 4 * 1024 * 1024
+"""The serverless-endpoints-invoke page of the developer guide: of requests and answers alike."""
 
 _NOT_SERIALIZABLE = re.compile(r"Object of type '?(\w+)'? is not JSON serializable|"
                                r"(\w+) is not JSON serializable")  # fmt: skip

@@ -112,7 +112,8 @@ BROUGHT_ALONG = {
     "transformers": words("tokenizers huggingface_hub safetensors regex filelock yaml tqdm"),
     "xgboost": words("scipy"),
 }
-"""Distribution → what its own requirements bring (their pages on PyPI)."""
+"""Distribution → what its own requirements bring (Requires-Dist, of today's versions or of one that
+ran on Python 3.8)."""
 
 _NEVER_LOOKED_FOR = words(
     """
