@@ -157,6 +157,8 @@ def unknown_hyperparameter(script: Script, target: Target) -> Hits:
             told += ": parse_known_args leaves it aside, and nothing says so"
         taken = {f"--{name}" for name in target.hyperparameters or ()}
         near = _nearest(option, [name for name in declared if name not in taken])
+        if is_lenient and near is None:
+            continue  # it asks for what it knows, and is passed more on purpose
         if near is not None:
             told += f". Is it `{near}`?"
         place = declared[near] if near is not None else None
