@@ -50,7 +50,7 @@ class Wanted:
     run: bool = False
     resume: bool = False
     seconds: float = 120.0
-    grace: float = 20.0
+    grace: float | None = None
     request_seconds: float = 60.0
     startup_seconds: float = 120.0
     backend: str | None = None
@@ -70,6 +70,17 @@ class Wanted:
         """Whether user code is run: asked for, or told what to run it with."""
         data = any(folder is not None for folder in self.channels.values())
         return self.run or bool(self.requests) or data or self.hyperparameters is not None
+
+    @property
+    def training_grace(self) -> float:
+        """Seconds from SIGTERM to SIGKILL; less than the service's 120, for nobody waits so long
+        without having asked for it."""
+        return 20.0 if self.grace is None else self.grace
+
+    @property
+    def hosting_grace(self) -> float:
+        """Seconds from SIGTERM to SIGKILL: the service's."""
+        return 30.0 if self.grace is None else self.grace
 
     @property
     def samples(self) -> tuple[Sample, ...]:

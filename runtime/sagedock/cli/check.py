@@ -78,7 +78,7 @@ _FILE = click.Path(path_type=Path)
     "--grace",
     type=click.FloatRange(min=0.1),
     metavar="S",
-    help="From SIGTERM to SIGKILL (20; the cloud waits 120).",
+    help="From SIGTERM to SIGKILL (a training 20, a server 30; the cloud waits 120 and 30).",
 )
 @click.option(
     "--request-seconds",

@@ -13,6 +13,7 @@ from sagedock.check.subjects.hit import Hit, Hits
 from sagedock.check.subjects.observations import Training
 from sagedock.check.target import Target
 
+_GRACE_SECONDS = 120
 _EPOCH = re.compile(r"\bepoch\b\D{0,3}(\d+)", re.IGNORECASE)
 
 
@@ -103,8 +104,11 @@ def _is_number(pattern: re.Pattern[str], line: str) -> bool:
 
 
 def ignored_stop(run: Training, target: Target) -> Hits:
-    if run.ignored_stop:
-        yield _at_entry(run, f"{run.stop_seconds:.0f} s after SIGTERM it still runs")
+    if run.ignored_stop and run.stop_seconds is not None:
+        told = f"{run.stop_seconds:.0f} s after SIGTERM it still runs"
+        if run.stop_seconds < _GRACE_SECONDS:
+            told += f"; the cloud waits {_GRACE_SECONDS} s, and so does --grace {_GRACE_SECONDS}"
+        yield _at_entry(run, told)
 
 
 def same_files(run: Training, target: Target) -> Hits:

@@ -42,7 +42,7 @@ class ServingPlan:
     is_serverless: bool = False
     startup_seconds: float = 120.0
     request_seconds: float = 60.0
-    grace_seconds: float = 20.0
+    grace_seconds: float = 30.0
     hybridize: Callable[[Path], tuple[str, int] | None] = lambda folder: None
     """Makes a staged model hybridize its net; the place that lacks it, None where none does."""
 

@@ -119,7 +119,7 @@ class ImageTrial:
             instance_type=self.given.training.instance_type,
             hosts=wanted.instance_count,
             seconds=wanted.seconds,
-            grace_seconds=wanted.grace,
+            grace_seconds=wanted.training_grace,
             resumes=wanted.resume,
             isolated=self.given.training.isolated,
         )
@@ -145,7 +145,7 @@ class ImageTrial:
             is_serverless=is_serverless(self.checker.bodies),
             startup_seconds=wanted.startup_seconds,
             request_seconds=wanted.request_seconds,
-            grace_seconds=wanted.grace,
+            grace_seconds=wanted.hosting_grace,
         )
         seen = serve(plan, probe)
         self.checker.look("hosting", seen, self.image.name)

@@ -93,7 +93,7 @@ class Trial:
             instance_type=self.given.training.instance_type,
             hosts=wanted.instance_count,
             seconds=wanted.seconds,
-            grace_seconds=wanted.grace,
+            grace_seconds=wanted.training_grace,
             resumes=wanted.resume,
             isolated=self.given.training.isolated,
             is_foreign=self.image is not None,
@@ -209,7 +209,7 @@ class Trial:
             is_serverless=is_serverless(self.checker.bodies),
             startup_seconds=wanted.startup_seconds,
             request_seconds=wanted.request_seconds,
-            grace_seconds=wanted.grace,
+            grace_seconds=wanted.hosting_grace,
             hybridize=lambda model: hybridized(model, code),
         )
         seen = serve(plan, probe)

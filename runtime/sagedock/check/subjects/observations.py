@@ -289,7 +289,7 @@ class Hosting:
     """How many the user asks for."""
     one_per_gpu: bool = True
     worker_memory: WorkerMemory | None = None
-    grace_seconds: float = 20.0
+    grace_seconds: float = 30.0
     stop_seconds: float | None = None
     """From SIGTERM to the end; None where a request was in work, or none was sent."""
     ignored_stop: bool = False
