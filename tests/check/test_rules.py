@@ -22,7 +22,7 @@ from sagedock.check.reports.pages import index, page
 from sagedock.check.rules import shelves
 from sagedock.check.rules.catalogue import RULES
 from sagedock.check.rules.hosting_rule import HostingRule
-from sagedock.check.rules.request_rules import RequestRule
+from sagedock.check.rules.request_rule import RequestRule
 from sagedock.check.rules.rule import Rule
 from sagedock.check.rules.shelves import rules_from, rules_of
 from sagedock.check.rules.training_run_rules import TrainingRule

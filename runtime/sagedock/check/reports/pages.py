@@ -9,7 +9,7 @@ from typing import Any
 from sagedock.check.rules.catalogue import RULES
 from sagedock.check.rules.hosting_rule import HostingRule
 from sagedock.check.rules.isolation_rules import IsolationRule
-from sagedock.check.rules.request_rules import RequestRule
+from sagedock.check.rules.request_rule import RequestRule
 from sagedock.check.rules.rule import Rule
 from sagedock.check.rules.training_run_rules import TrainingRule
 

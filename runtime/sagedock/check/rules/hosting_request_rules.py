@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sagedock.check.rules import request_examples as examples
-from sagedock.check.rules.request_rules import RequestRule, only_for
+from sagedock.check.rules.request_rule import RequestRule, only_for
 from sagedock.check.subjects.hit import Hits
 from sagedock.check.subjects.json_places import Path
 from sagedock.check.subjects.request import Request

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,35 +11,14 @@ from sagedock.aws import model
 from sagedock.aws.findings import Complaint, lower_camel, place_names
 from sagedock.aws.validation import complaints
 from sagedock.check.rules import request_examples as examples
-from sagedock.check.rules.rule import Rule, always
+from sagedock.check.rules.request_rule import RequestRule
 from sagedock.check.subjects.hit import Hits
 from sagedock.check.subjects.json_places import Path
 from sagedock.check.subjects.request import SERVICE, Request
-from sagedock.check.target import Target, has_gpu
-from sagedock.domain.images import MXNET, ImageReference
+from sagedock.check.target import Target
 
 ROLES = ("RoleArn", "ExecutionRoleArn")
 INSTANCE = "InstanceType"
-
-
-@dataclass(frozen=True)
-class RequestRule(Rule[Request]):
-    """Looks at the body of a request; `beside` is another one that its examples go with."""
-
-    beside: str = ""
-    skips: Callable[[Request, Target], str] = always
-
-    kind = "request"
-    language = "json"
-
-
-def only_for(*operations: str) -> Callable[[Request, Target], str]:
-    """Skips bodies of other operations."""
-
-    def skips(request: Request, target: Target) -> str:
-        return "" if request.operation in operations else f"is about {' and '.join(operations)}"
-
-    return skips
 
 
 def wrong_type(request: Request, target: Target) -> Hits:
@@ -141,14 +119,14 @@ def role_form(request: Request, target: Target) -> Hits:
             yield request.hit(path, f"{text!r:.80} {_what_it_is(text)}")
 
 
-_PLACEHOLDER = re.compile(r"[<>{}$\[\]]")
+PLACEHOLDER = re.compile(r"[<>{}$\[\]]")
 """What no role, image, bucket or instance type has, and templates have."""
-_UNFILLED = "a placeholder was not filled in"
+UNFILLED = "a placeholder was not filled in"
 
 
 def _what_it_is(text: str) -> str:
-    if _PLACEHOLDER.search(text):
-        return f"is no ARN of a role: {_UNFILLED}"
+    if PLACEHOLDER.search(text):
+        return f"is no ARN of a role: {UNFILLED}"
     found = _ARN.fullmatch(text)
     if found is None:
         kind = "is a role's name" if re.fullmatch(r"[\w+=,.@-]+", text) else "is no ARN of a role"
@@ -197,8 +175,8 @@ def instance_kind(request: Request, target: Target) -> Hits:
 
 
 def _why_not(text: str, kind: str) -> str:
-    if _PLACEHOLDER.search(text):
-        return f"{text!r} is no instance type: {_UNFILLED}"
+    if PLACEHOLDER.search(text):
+        return f"{text!r} is no instance type: {UNFILLED}"
     if not text.startswith("ml."):
         with_prefix = f"ml.{text}"
         hint = f"; did you mean {with_prefix}?" if with_prefix in _instance_types(kind) else ""
@@ -240,8 +218,8 @@ def _wrong_uri(text: str, *, is_prefix: bool) -> str:
 
 
 def _why_no_bucket(bucket: str) -> str:
-    if _PLACEHOLDER.search(bucket):
-        return _UNFILLED
+    if PLACEHOLDER.search(bucket):
+        return UNFILLED
     if re.search(r"[A-Z]", bucket):
         return "names have no capital letters"
     if "_" in bucket:
@@ -249,73 +227,6 @@ def _why_no_bucket(bucket: str) -> str:
     if not 3 <= len(bucket) <= 63:
         return "names have 3 to 63 characters"
     return "names have lower-case letters, digits, hyphens and single dots"
-
-
-# --- images -----------------------------------------------------------------------------------
-
-_REGISTRY = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/.+")
-
-
-def images(request: Request) -> Iterator[tuple[Path, str]]:
-    """Every image of the body with its path."""
-    for path, text in request.texts():
-        if path[-1] in ("TrainingImage", "Image", "ImageUri"):
-            yield path, text
-
-
-def image_registry(request: Request, target: Target) -> Hits:
-    for path, text in images(request):
-        around = [*path[:-1]]
-        private = request.get(*around, "TrainingImageConfig", "TrainingRepositoryAccessMode")
-        private = private or request.get(*around, "ImageConfig", "RepositoryAccessMode")
-        if not _REGISTRY.fullmatch(text) and private != "Vpc":
-            told = f"{text!r:.80} lies in no ECR registry"
-            if re.match(r"\d{12}\.dkr\.ecr", text):
-                told = f"{text!r:.80} names no repository"
-            if _PLACEHOLDER.search(text):
-                told += f": {_UNFILLED}"
-            yield request.hit(path, told)
-
-
-def image_use(request: Request, target: Target) -> Hits:
-    wanted = "training" if request.operation == "CreateTrainingJob" else "inference"
-    for path, text in images(request):
-        image = ImageReference.parse(text)
-        if image.repository in MXNET.repositories and not image.version:
-            told = f"MXNet has no image {image.tag!r}: there are {', '.join(MXNET.versions[:-1])}"
-            yield request.hit(path, told)
-        elif image.framework == "mxnet" and image.kind not in ("both", wanted):
-            told = f"this image is for {image.kind}, and {request.operation} needs one for {wanted}"
-            yield request.hit(path, told)
-
-
-def image_device(request: Request, target: Target) -> Hits:
-    """The image's device against the instance of this body, or of one checked with it."""
-    for path, text in images(request):
-        image = ImageReference.parse(text)
-        if not image.framework:
-            continue
-        for instance in _instances(request):
-            if image.device == "gpu" and not has_gpu(instance):
-                yield request.hit(path, f"the image is built for GPUs, and {instance} has none")
-            elif image.device == "cpu" and has_gpu(instance) and image.framework == "mxnet":
-                told = f"the image is built for CPUs: the GPUs of {instance} are paid and not used"
-                yield request.hit(path, told, "warning")
-
-
-def _instances(request: Request) -> Iterator[str]:
-    """Instance types on which the images of this body run."""
-    if request.operation == "CreateTrainingJob":
-        if instance := request.get("ResourceConfig", INSTANCE):
-            yield instance
-        return
-    name = request.get("ModelName")
-    for other in request.others if request.operation == "CreateModel" else ():
-        for variant in other.get("ProductionVariants", default=()):
-            if variant.get("ModelName") == name and INSTANCE in variant:
-                yield variant[INSTANCE]
-        if other.get("ModelName") == name and other.has("TransformResources", INSTANCE):
-            yield other.get("TransformResources", INSTANCE)
 
 
 # --- requests that belong together ------------------------------------------------------------
@@ -458,50 +369,6 @@ RULES: tuple[RequestRule, ...] = (
                  "API_S3DataSource.html: a key name prefix",
                  "aws/amazon-sagemaker-examples#1541"),
         check=s3_uri,
-    ),
-    RequestRule(
-        id="SD209",
-        name="image-registry",
-        level="error",
-        sentence="SageMaker pulls images from ECR; others only through a VPC.",
-        cloud="ValidationException: Using non-ECR image without Vpc repository access mode is not "
-        "supported.",
-        fix="Push the image to ECR and name it ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG.",
-        failing=_job(_JOB, examples.IMAGE, "my-algorithm:latest"),
-        passing=_JOB,
-        sources=("API_AlgorithmSpecification.html, TrainingImage",
-                 "aws/sagemaker-python-sdk#4700: the message"),
-        check=image_registry,
-    ),
-    RequestRule(
-        id="SD210",
-        name="image-use",
-        level="error",
-        sentence="MXNet's images train or serve; only up to 1.3 one image does both.",
-        cloud="The job fails with an exit code, or the endpoint with its health check: the image "
-        "has no program for it. A tag that never was: the image cannot be pulled.",
-        fix="Use mxnet-training:VERSION for jobs and mxnet-inference:VERSION for models.",
-        failing=_job(_JOB, examples.IMAGE, examples.SERVING_IMAGE),
-        passing=_JOB,
-        sources=("sagemaker-python-sdk image_uri_config/mxnet.json",
-                 "aws/sagemaker-mxnet-training-toolkit#87"),
-        check=image_use,
-        skips=only_for("CreateTrainingJob", "CreateModel"),
-    ),
-    RequestRule(
-        id="SD211",
-        name="image-device",
-        level="error",
-        sentence="An image for GPUs needs an instance with a GPU.",
-        cloud="OSError: libcuda.so.1: cannot open shared object file; the job is Failed. The other "
-        "way round it runs on the CPU, and the GPU is paid for.",
-        fix="Take the image and the instance for the same device.",
-        failing=_job(_JOB, "1.9.0-cpu-py38", "1.9.0-gpu-py38"),
-        passing=_JOB,
-        sources=("aws/deep-learning-containers mxnet/training/docker/1.9",
-                 "aws/sagemaker-python-sdk#440", "aws/sagemaker-mxnet-inference-toolkit#112"),
-        check=image_device,
-        skips=only_for("CreateTrainingJob", "CreateModel"),
     ),
     RequestRule(
         id="SD212",

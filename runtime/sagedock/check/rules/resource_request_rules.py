@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sagedock.check.rules import request_examples as examples
-from sagedock.check.rules.request_rules import RequestRule, only_for
+from sagedock.check.rules.request_rule import RequestRule, only_for
 from sagedock.check.subjects.hit import Hits
 from sagedock.check.subjects.request import Request
 from sagedock.check.target import Target, has_gpu

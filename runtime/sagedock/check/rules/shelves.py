@@ -16,6 +16,7 @@ _SHELVES: dict[str, tuple[Kind, tuple[str, ...]]] = {
         "script",
         (
             "entry_rules",
+            "model_saving_rules",
             "serving_rules",
             "serving_way_rules",
             "hyperparameter_rules",
@@ -28,6 +29,7 @@ _SHELVES: dict[str, tuple[Kind, tuple[str, ...]]] = {
         "request",
         (
             "request_rules",
+            "request_image_rules",
             "training_request_rules",
             "hosting_request_rules",
             "resource_request_rules",

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 
 from sagedock.check.rules import request_examples as examples
-from sagedock.check.rules.request_rules import RequestRule, only_for
+from sagedock.check.rules.request_rule import RequestRule, only_for
 from sagedock.check.subjects.hit import Hits
 from sagedock.check.subjects.json_places import Path
 from sagedock.check.subjects.request import Request
