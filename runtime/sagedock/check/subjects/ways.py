@@ -8,6 +8,7 @@ not tell.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,15 +30,20 @@ class Gap:
 
 
 def gaps(function: Function, asked: Collection[str]) -> Iterator[Gap]:
-    """`asked` are the parameters that a client may give any text."""
+    """`asked` are the parameters that a client may give any text. One way that returns nothing is
+    told of, and one name a branch."""
     if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(function)):
         return
     returns = [n for n in _own(function) if isinstance(n, ast.Return)]
     if any(node.value is not None for node in returns):
-        for branch in _let_go(function.body, None):
-            if _is_open(function, branch, asked):
-                yield Gap(branch, branch)
-    yield from _unassigned(function, asked)
+        open_ones = (b for b in _let_go(function.body, None) if _is_open(function, b, asked))
+        if (branch := next(open_ones, None)) is not None:
+            yield Gap(branch, branch)
+    told = set()
+    for gap in _unassigned(function, asked):
+        if gap.branch not in told:
+            told.add(gap.branch)
+            yield gap
 
 
 def _own(function: Function) -> Iterator[ast.AST]:
@@ -137,18 +143,20 @@ def _is_guarded(function: Function, branch: ast.If, names: set[str]) -> bool:
 def _unassigned(function: Function, asked: Collection[str]) -> Iterator[Gap]:
     """Names that a chain of `if`, or a `try`, gives a value on some ways, and that the next
     statements of the same block read on all of them."""
+    everywhere = _bindings(function)
     for body in _blocks(function):
         for place, statement in enumerate(body):
             if not isinstance(statement, (ast.If, ast.Try)):
                 continue
+            here = _bindings(statement)
             for name in sorted(_stored(statement)):
-                if _is_known_before(function, statement, name):
-                    continue
-                branch = next(_ways_without(statement, name), None)
-                if branch is None or not _is_open(function, branch, asked):
+                if everywhere[name] > here[name]:
                     continue
                 read = _first_read(body[place + 1 :], name)
-                if read is not None:
+                if read is None:
+                    continue
+                branch = next(_ways_without(statement, name), None)
+                if branch is not None and _is_open(function, branch, asked):
                     yield Gap(branch, read, name)
 
 
@@ -168,24 +176,23 @@ def _stored(statement: ast.stmt) -> set[str]:
     return stored - in_tests
 
 
-def _is_known_before(function: Function, statement: ast.stmt, name: str) -> bool:
-    """Whether anything else of the function gives it a value: another statement, a parameter, an
-    import, a `global`."""
-    inside = set(ast.walk(statement))
-    for node in ast.walk(function):
-        if node in inside:
-            continue
-        if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
-            return True
-        if isinstance(node, ast.arg) and node.arg == name:
-            return True
-        if isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names:
-            return True
-        if isinstance(node, ast.alias) and name in (node.asname, node.name):
-            return True
-        if getattr(node, "name", None) == name:
-            return True
-    return False
+def _bindings(node: ast.AST) -> Counter[str]:
+    """How often each name is given a value below the node: by a statement, a parameter, an import,
+    a `global`."""
+    names: Counter[str] = Counter()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            if not isinstance(inner.ctx, ast.Load):
+                names[inner.id] += 1
+        elif isinstance(inner, ast.arg):
+            names[inner.arg] += 1
+        elif isinstance(inner, (ast.Global, ast.Nonlocal)):
+            names.update(inner.names)
+        elif isinstance(inner, ast.alias):
+            names.update({inner.asname or inner.name, inner.name})
+        elif isinstance(name := getattr(inner, "name", None), str):
+            names[name] += 1
+    return names
 
 
 def _ways_without(statement: ast.stmt, name: str, above: Branch | None = None) -> Iterator[Branch]:
