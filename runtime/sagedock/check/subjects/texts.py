@@ -7,6 +7,7 @@ name that is assigned twice may have been converted.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -118,6 +119,12 @@ def environment_reads(module: Module) -> tuple[tuple[ast.AST, str], ...]:
     return tuple((place, name) for place, name in found if name)
 
 
+def _parses_itself(node: ast.AST) -> bool:
+    """`parser.parse_args()`, `parser.parse_known_args()`."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return getattr(called, "attr", "") in ("parse_args", "parse_known_args")
+
+
 Slot = tuple[ast.AST, str]
 """A name in its scope."""
 
@@ -198,7 +205,16 @@ class Texts:
 
     @cached_property
     def _assignments(self) -> dict[Slot, list[ast.AST | None]]:
-        """Every value a name is given; None for a loop, a `with`, an unpacking."""
+        """Every value a name is given; None for a loop, a `with`, an unpacking, unless it is of
+        what reads the command line: `args, _ = parser.parse_known_args()`."""
+        return self._values_given(self.parses)
+
+    @cached_property
+    def _plain_assignments(self) -> dict[Slot, list[ast.AST | None]]:
+        """The same without a look into functions: that is what these are asked for."""
+        return self._values_given(_parses_itself)
+
+    def _values_given(self, parses: Callable[[ast.AST], bool]) -> dict[Slot, list[ast.AST | None]]:
         found: dict[Slot, list[ast.AST | None]] = {}
         for node in self.module.every(ast.Name):
             if isinstance(node.ctx, ast.Store):
@@ -207,15 +223,11 @@ class Texts:
                 if isinstance(above, (ast.Assign, ast.AnnAssign)):
                     value = above.value
                 if isinstance(above, ast.Tuple) and above.elts[0] is node:
-                    value = self._unpacked(above)
+                    around = self.module.parents[above]
+                    unpacked = around.value if isinstance(around, ast.Assign) else None
+                    value = unpacked if unpacked is not None and parses(unpacked) else None
                 found.setdefault((self.module.scope(node), node.id), []).append(value)
         return found
-
-    def _unpacked(self, target: ast.Tuple) -> ast.AST | None:
-        """`args, _ = parser.parse_known_args()`: the first of the pair."""
-        above = self.module.parents[target]
-        value = above.value if isinstance(above, ast.Assign) else None
-        return value if value is not None and self.parses(value) else None
 
     def is_namespace(self, node: ast.AST) -> bool:
         """Whether this is what parse_args() gave: all arguments together."""
@@ -223,10 +235,10 @@ class Texts:
 
     def parses(self, node: ast.AST) -> bool:
         """Whether this call reads the command line, by itself or by a function of this file."""
+        if _parses_itself(node):
+            return True
         if not isinstance(node, ast.Call):
             return False
-        if isinstance(node.func, ast.Attribute):
-            return node.func.attr in ("parse_args", "parse_known_args")
         called = self.module.functions.get(getattr(node.func, "id", ""))
         return called is not None and self._returns_arguments(called)
 
@@ -237,11 +249,10 @@ class Texts:
             return False
         value: ast.AST | None = returned[0]
         if isinstance(value, ast.Name):
-            given = self._assignments.get((function, value.id), [])
+            given = self._plain_assignments.get((function, value.id), [])
             value = given[0] if len(given) == 1 else None
         # Only the method itself counts here: functions may return one another's results in a ring.
-        called = value.func if isinstance(value, ast.Call) else None
-        return getattr(called, "attr", "") in ("parse_args", "parse_known_args")
+        return value is not None and _parses_itself(value)
 
     @cached_property
     def _namespaces(self) -> set[Slot]:
