@@ -21,6 +21,7 @@ _SHELVES: dict[str, tuple[Kind, tuple[str, ...]]] = {
             "serving_way_rules",
             "hyperparameter_rules",
             "code_rules",
+            "import_rules",
             "run_rules",
             "submission_rules",
         ),

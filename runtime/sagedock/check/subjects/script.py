@@ -132,6 +132,8 @@ def _read_module(path: Path) -> Module:
 
 def _local(found: Import, importer: Path, root: Path) -> Iterator[Path]:
     """Files of the source folder that this import reads."""
+    if found.level > len(importer.relative_to(root).parts):
+        return  # above the source folder, which is all that goes into a job
     base = root if not found.level else importer.parents[found.level - 1]
     parts = [part for part in found.module.split(".") if part]
     place = base.joinpath(*parts)
