@@ -7,9 +7,11 @@ A page's `sh` fences are run in order by one shell, in a folder and with a home 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,8 @@ def place(fence: Fence) -> str:
 def run(text: str, folder: Path, frameworks: Path) -> subprocess.CompletedProcess[str]:
     """The bash script in `folder`, which looks like a checkout; with the user's way to package
     indexes and Pythons, and none of the user's AWS files."""
-    (folder / "examples").symlink_to(ROOT / "examples")
+    if not (folder / "examples").exists():
+        (folder / "examples").symlink_to(ROOT / "examples")
     programs = [str(Path(sys.executable).parent), *([AWS] if AWS else []), os.environ["PATH"]]
     environment = {
         **os.environ,
@@ -103,6 +106,22 @@ def test_the_commands_of_a_page_run_in_their_order(
     ended = run(script(page, tmp_path, left_out), tmp_path, frameworks)
 
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+
+
+def test_what_a_check_prints_is_on_its_page(tmp_path: Path, frameworks: Path) -> None:
+    page, shown = list(fences(ROOT / "docs" / "check.md")), []
+    for fence, after in pairwise(page):
+        if "file" in fence.notes:
+            (tmp_path / fence.notes["file"]).write_text(fence.text, encoding="utf-8")
+        if after.language == "text" and "sagedock check" in fence.text:
+            ended = run(fence.text, tmp_path, frameworks)
+            told, wanted = ended.stdout, f"{after.text}exit code 1\n"
+            if "--request" in fence.text:
+                # A quick server leaves less to look at.
+                told, wanted = (re.sub(r"\d+ of", "… of", text) for text in (told, wanted))
+            assert told == wanted, place(fence)
+            shown.append(after)
+    assert len(shown) == 4
 
 
 def test_what_is_left_out_stands_on_a_page() -> None:
