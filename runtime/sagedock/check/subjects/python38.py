@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Iterator
 
 from sagedock.check.subjects.module import IMAGE_PYTHON, Module
 from sagedock.check.subjects.python2 import Place
+
+
+_MAYBE_NEWER = re.compile(r"\bwith\s*\(")
+"""Python 3.13 does not refuse this form, for whichever version it is asked."""
 
 
 def first_place(module: Module) -> Place | None:
@@ -18,7 +23,7 @@ def first_place(module: Module) -> Place | None:
     take them for the newer form even where they are asked for 3.8, so that a sign is put before
     them, with which only an expression can begin.
     """
-    if module.error_in_image is None:
+    if module.error_in_image is None and not _MAYBE_NEWER.search(module.text):
         return None
     lines = module.text.splitlines(keepends=True)
     for line, column, is_newer in _parenthesized(module.text):
