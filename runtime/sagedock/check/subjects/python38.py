@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from sagedock.check.subjects.module import IMAGE_PYTHON, Module
 from sagedock.check.subjects.python2 import Place
 
-
 _MAYBE_NEWER = re.compile(r"\bwith\s*\(")
 """Python 3.13 does not refuse this form, for whichever version it is asked."""
 
