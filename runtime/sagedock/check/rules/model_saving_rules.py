@@ -30,6 +30,12 @@ def save_parameters(script: Script, target: Target) -> Hits:
     if not least <= 2 <= len(names) or any(d is None for d in function.args.kw_defaults):
         told = f"`save` is called with two arguments, and takes {least or len(names)}"
         yield Hit.at(script.entry, function, told)
+    elif _NAMES_A_FOLDER.search(names[0].arg) and not _NAMES_A_FOLDER.search(names[1].arg):
+        told = f"`{names[0].arg}` is given the model, and `{names[1].arg}` the folder"
+        yield Hit.at(script.entry, names[0], told)
+
+
+_NAMES_A_FOLDER = re.compile(r"(dir|path|folder)$")
 
 
 def gluon_without_save(script: Script, target: Target) -> Hits:
@@ -168,7 +174,7 @@ RULES = (
         id="SD104",
         name="save-parameters",
         level="error",
-        sentence="Legacy containers call `save(model, model_dir)`.",
+        sentence="Legacy containers call `save(model, model_dir)`, by position.",
         cloud="TypeError after the whole training; the job is Failed and the model is lost.",
         fix="Define `save(model, model_dir)`.",
         failing="def train(hyperparameters):\n    return [1]\n\n\ndef save(model):\n"
