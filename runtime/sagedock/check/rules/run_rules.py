@@ -103,6 +103,8 @@ def _has_way_round(module: Module, call: ast.Call) -> bool:
     """Under a condition, in a loop over the GPUs there are, in a `try` that uses the GPU, or after
     an early return."""
     for above in module.around(call):
+        if above in module.guards:
+            continue
         if isinstance(above, _CONDITIONS) or (isinstance(above, ast.Try) and _tries(above, call)):
             return True
     scope = module.scope(call)
