@@ -126,7 +126,10 @@ def missing_package(script: Script, target: Target) -> Hits:
         told += ", and legacy training installs no requirements.txt"
     elif not is_legacy:
         told += ", nor does requirements.txt name it"
-    for module, found, package in _foreign(script, script.modules, known, with_pip=not is_legacy):
+    imports = _foreign(
+        script, script.modules, known, with_pip=not is_legacy, runs_guards=not is_legacy
+    )
+    for module, found, package in imports:
         yield Hit.at(module, found.node, f"`{package}` is imported, {told}")
 
 
@@ -138,11 +141,18 @@ def missing_for_serving(script: Script, target: Target) -> Hits:
 
 
 def _foreign(
-    script: Script, modules: tuple[Module, ...], known: frozenset[str], *, with_pip: bool
+    script: Script,
+    modules: tuple[Module, ...],
+    known: frozenset[str],
+    *,
+    with_pip: bool,
+    runs_guards: bool = False,
 ) -> Iterator[tuple[Module, Import, str]]:
-    """Imports at the top of a file that nothing brings. Those in functions may never run."""
+    """Imports at the top of a file that nothing brings; where the main guard of the entry point is
+    run, in that, too. Those in functions may never run."""
     installed = _installed(script) if with_pip else _installed_by_code(script)
     for module in modules:
+        is_run = runs_guards and module is script.entry
         seen: set[str] = set()
         for found in module.imports:
             package = found.module.partition(".")[0]
@@ -154,7 +164,8 @@ def _foreign(
                 continue
             if _fetches(script, package):
                 continue
-            if found.node in module.top and not _is_tried(module, found.node):
+            at_top = found.node in module.top or (is_run and found.node in _guarded(module))
+            if at_top and not _is_tried(module, found.node):
                 seen.add(package)
                 yield module, found, package
 
@@ -211,7 +222,15 @@ def _fetches(script: Script, package: str) -> bool:
 
 def _is_tried(module: Module, node: ast.AST) -> bool:
     """In a `try`, or under a condition such as TYPE_CHECKING or a version."""
-    return any(isinstance(above, (ast.Try, ast.If)) for above in module.around(node))
+    return any(
+        isinstance(above, (ast.Try, ast.If)) and above not in module.guards
+        for above in module.around(node)
+    )
+
+
+def _guarded(module: Module) -> list[ast.stmt]:
+    """Statements of the main guard itself."""
+    return [statement for guard in module.guards for statement in guard.body]
 
 
 def shadowed_module(script: Script, target: Target) -> Hits:

@@ -28,7 +28,16 @@ def relative_import(script: Script, target: Target) -> Hits:
 
 def _has_another_way(module: Module, node: ast.AST) -> bool:
     """In a `try`, or under a condition such as `if __package__`."""
-    return any(isinstance(above, (ast.Try, ast.If)) for above in module.around(node))
+    return any(
+        isinstance(above, (ast.Try, ast.If)) and above not in module.guards
+        for above in module.around(node)
+    )
+
+
+def _run_as_a_file(script: Script, target: Target) -> str:
+    if script.entry.path.name == "__main__.py" and not target.declared:
+        return "a __main__.py is run with its package, by an image of one's own"
+    return needs_syntax(script, target)
 
 
 _SAVES = 'print(net, file=open(os.path.join(os.environ["SM_MODEL_DIR"], "net"), "w"))\n'
@@ -47,6 +56,6 @@ RULES = (
         sources=("sagemaker-training-toolkit process.py: `python train.py`",
                  "mlfoundations/open_lm#143"),
         check=relative_import,
-        skips=needs_syntax,
+        skips=_run_as_a_file,
     ),
 )  # fmt: skip
