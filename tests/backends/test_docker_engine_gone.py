@@ -18,6 +18,7 @@ from requests_as_sdks_send import PATIENCE
 from sagedock.backends.base import Run
 from sagedock.backends.docker.backend import DockerBackend
 from sagedock.backends.docker.engine import Engine
+from sagedock.backends.docker.runs import DockerRun
 
 pytestmark = pytest.mark.docker
 
@@ -116,6 +117,25 @@ def test_a_run_that_the_engine_ended_with_itself_is_lost_and_told_so(
     assert run.lost
     assert run.remark == STOPPED
     assert_counted([line for line in reader.all() if line not in ("saved", "failed")])
+
+
+def test_it_is_told_so_where_nobody_looked_before_the_engine_was_back(
+    mortal: Daemon, stage: DockerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own thread has its turn late on a busy machine."""
+    restarted, looks = threading.Event(), DockerRun._await_end
+
+    def late(run: DockerRun) -> None:
+        assert restarted.wait(PATIENCE)
+        looks(run)
+
+    monkeypatch.setattr(DockerRun, "_await_end", late)
+    run = stage.start(stage.play().does(SAVES).does(COUNTS))
+    Reader(run)
+    restart(mortal)
+    restarted.set()
+    assert run.wait(PATIENCE) is None
+    assert run.remark == STOPPED
 
 
 @pytest.mark.parametrize("answer", [DIES, SAVES], ids=["dies", "saves"])

@@ -58,6 +58,8 @@ def test_a_bucket_with_an_object_is_not_deleted(s3: Any, bucket: str) -> None:
     with refused("BucketNotEmpty", 409):
         s3.delete_bucket(Bucket=bucket)
 
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
+
 
 def test_a_bucket_goes_with_its_unfinished_uploads(s3: Any, bucket: str) -> None:
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]

@@ -82,10 +82,14 @@ def test_a_digest_that_is_none_is_refused(s3: Any, bucket: str) -> None:
     with refused("InvalidDigest", 400):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x", ContentMD5="no digest")
 
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
 
 def test_a_checksum_that_sagedock_cannot_compute_is_refused_plainly(s3: Any, bucket: str) -> None:
     with refused("NotImplemented", 501):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x", ChecksumXXHASH64="AAAAAAAAAAA=")
+
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_put_if_absent_and_put_if_unchanged(s3: Any, bucket: str) -> None:
@@ -104,6 +108,8 @@ def test_put_if_absent_and_put_if_unchanged(s3: Any, bucket: str) -> None:
 def test_metadata_of_more_than_2_kb_is_refused(s3: Any, bucket: str) -> None:
     with refused("MetadataTooLarge", 400):
         s3.put_object(Bucket=bucket, Key="k", Metadata={"m": "v" * 2048})
+
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_a_copy_has_the_bytes_and_what_went_with_them(s3: Any, bucket: str) -> None:
@@ -146,6 +152,8 @@ def test_a_copy_whose_source_has_changed_is_refused(s3: Any, bucket: str) -> Non
     with refused("NoSuchKey", 404):
         s3.copy_object(Bucket=bucket, Key="c", CopySource={"Bucket": bucket, "Key": "none"})
 
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
+
 
 def test_many_keys_are_deleted_at_once(s3: Any, bucket: str) -> None:
     etag = ""
@@ -167,10 +175,14 @@ def test_many_keys_are_deleted_at_once(s3: Any, bucket: str) -> None:
 
 def test_more_than_a_thousand_keys_are_too_many(s3: Any, bucket: str) -> None:
     keys = [{"Key": "k" * 1000 + str(i)} for i in range(1001)]
+    s3.put_object(Bucket=bucket, **keys[0])
 
-    s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[:1000], "Quiet": True})
     with refused("MalformedXML", 400):
         s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[:1000], "Quiet": True})
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_tags_of_an_object_are_changed_and_removed(s3: Any, bucket: str) -> None:

@@ -66,6 +66,12 @@ def variant(name: str = "AllTraffic", **changed: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
+def altered(body: str, part: str, into: str) -> str:
+    """The body with another text in the place of one that is in it."""
+    assert part in body, part
+    return body.replace(part, into)
+
+
 def transform(**changed: Any) -> str:
     """A CreateTransformJob body."""
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://my-data/pictures"}}

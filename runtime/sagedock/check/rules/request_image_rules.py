@@ -79,13 +79,7 @@ def _instances(request: Request) -> Iterator[str]:
             yield other.get("TransformResources", INSTANCE)
 
 
-def _job(text: str, changed: str, into: str) -> str:
-    assert changed in text, changed
-    return text.replace(changed, into)
-
-
 _JOB = examples.training()
-_MODEL = "botocore's model of the operation, sagemaker/2017-07-24/service-2.json"
 
 RULES: tuple[RequestRule, ...] = (
     RequestRule(
@@ -96,7 +90,7 @@ RULES: tuple[RequestRule, ...] = (
         cloud="ValidationException: Using non-ECR image without Vpc repository access mode is not "
         "supported.",
         fix="Push the image to ECR and name it ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG.",
-        failing=_job(_JOB, examples.IMAGE, "my-algorithm:latest"),
+        failing=examples.altered(_JOB, examples.IMAGE, "my-algorithm:latest"),
         passing=_JOB,
         sources=("API_AlgorithmSpecification.html, TrainingImage",
                  "aws/sagemaker-python-sdk#4700: the message"),
@@ -110,7 +104,7 @@ RULES: tuple[RequestRule, ...] = (
         cloud="The job fails with an exit code, or the endpoint with its health check: the image "
         "has no program for it. A tag that never was: the image cannot be pulled.",
         fix="Use mxnet-training:VERSION for jobs and mxnet-inference:VERSION for models.",
-        failing=_job(_JOB, examples.IMAGE, examples.SERVING_IMAGE),
+        failing=examples.altered(_JOB, examples.IMAGE, examples.SERVING_IMAGE),
         passing=_JOB,
         sources=("sagemaker-python-sdk image_uri_config/mxnet.json",
                  "aws/sagemaker-mxnet-training-toolkit#87"),
@@ -125,7 +119,7 @@ RULES: tuple[RequestRule, ...] = (
         cloud="OSError: libcuda.so.1: cannot open shared object file; the job is Failed. The other "
         "way round it runs on the CPU, and the GPU is paid for.",
         fix="Take the image and the instance for the same device.",
-        failing=_job(_JOB, "1.9.0-cpu-py38", "1.9.0-gpu-py38"),
+        failing=examples.altered(_JOB, "1.9.0-cpu-py38", "1.9.0-gpu-py38"),
         passing=_JOB,
         sources=("aws/deep-learning-containers mxnet/training/docker/1.9",
                  "aws/sagemaker-python-sdk#440", "aws/sagemaker-mxnet-inference-toolkit#112"),

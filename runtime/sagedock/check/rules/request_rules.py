@@ -259,11 +259,6 @@ def _needs_company(request: Request, target: Target) -> str:
     return "" if request.others else "needs several --job"
 
 
-def _job(text: str, changed: str, into: str) -> str:
-    assert changed in text, changed
-    return text.replace(changed, into)
-
-
 _JOB = examples.training()
 _MODEL = "botocore's model of the operation, sagemaker/2017-07-24/service-2.json"
 
@@ -276,7 +271,7 @@ RULES: tuple[RequestRule, ...] = (
         cloud="Nothing is sent: boto3 and the AWS CLI raise ParamValidationError. What gets past "
         "them is refused with SerializationException.",
         fix="Write the value as the type that is named: numbers among hyperparameters in quotes.",
-        failing=_job(_JOB, '"epochs": "3"', '"epochs": 3'),
+        failing=examples.altered(_JOB, '"epochs": "3"', '"epochs": 3'),
         passing=_JOB,
         sources=(_MODEL, "botocore validate.py", "aws/sagemaker-python-sdk#613"),
         check=wrong_type,
@@ -301,7 +296,7 @@ RULES: tuple[RequestRule, ...] = (
         sentence="What an operation requires has to be there.",
         cloud="ParamValidationError, or ValidationException: Member must not be null.",
         fix="Add the member.",
-        failing=_job(_JOB, f'  "RoleArn": "{examples.ROLE}",\n', ""),
+        failing=examples.altered(_JOB, f'  "RoleArn": "{examples.ROLE}",\n', ""),
         passing=_JOB,
         sources=(_MODEL, "API_CreateTrainingJob.html"),
         check=missing_member,
@@ -314,7 +309,7 @@ RULES: tuple[RequestRule, ...] = (
         cloud="ValidationException, in the words of the message.",
         fix="Change the value so that the constraint holds: names have letters, digits and "
         "hyphens, and 63 characters at the most.",
-        failing=_job(_JOB, "digits-1", "digits_1"),
+        failing=examples.altered(_JOB, "digits-1", "digits_1"),
         passing=_JOB,
         sources=(_MODEL, "Kenza-AI/sagify#57", "aws/sagemaker-python-sdk#314"),
         check=wrong_value,
@@ -326,7 +321,7 @@ RULES: tuple[RequestRule, ...] = (
         sentence="A JSON object has each key once.",
         cloud="No error: the first value is lost, and the job runs with the other one.",
         fix="Keep one of them.",
-        failing=_job(_JOB, '    "epochs": "3"\n', '    "epochs": "3",\n    "epochs": "30"\n'),
+        failing=examples.altered(_JOB, '"epochs": "3"\n', '"epochs": "3",\n    "epochs": "30"\n'),
         passing=_JOB,
         sources=("RFC 8259, section 4", "Python's json: the last one counts"),
         check=doubled_key,
@@ -339,7 +334,7 @@ RULES: tuple[RequestRule, ...] = (
         cloud="ValidationException: the ARN does not match the pattern; or, at a user's, Could not "
         "assume role.",
         fix="Give the ARN of a role that SageMaker may assume, as IAM's page of the role shows it.",
-        failing=_job(_JOB, ":role/SageMaker", ":user/me"),
+        failing=examples.altered(_JOB, ":role/SageMaker", ":user/me"),
         passing=_JOB,
         sources=(_MODEL, "aws/amazon-sagemaker-examples#483"),
         check=role_form,
@@ -351,7 +346,7 @@ RULES: tuple[RequestRule, ...] = (
         sentence="Training, hosting and batch transform each have instance types of their own.",
         cloud="ValidationException: Member must satisfy enum value set.",
         fix="Choose a type from the operation's list; ml.m5.large is in all of them.",
-        failing=_job(_JOB, "ml.m5.large", "ml.t2.medium"),
+        failing=examples.altered(_JOB, "ml.m5.large", "ml.t2.medium"),
         passing=_JOB,
         sources=(_MODEL, "aws-samples/aws-sagemaker-heart-disease-prediction#1"),
         check=instance_kind,
@@ -363,7 +358,7 @@ RULES: tuple[RequestRule, ...] = (
         sentence="Data is named by an S3 URI: s3://bucket/prefix, without wildcards.",
         cloud="ValidationException: No S3 objects found under S3 URL; or the bucket is invalid.",
         fix="Name the bucket as it is, and the beginning of the keys: everything below is taken.",
-        failing=_job(_JOB, "s3://my-data/training", "s3://my-data/training/*.rec"),
+        failing=examples.altered(_JOB, "s3://my-data/training", "s3://my-data/training/*.rec"),
         passing=_JOB,
         sources=("S3's rules for bucket names (bucketnamingrules.html)",
                  "API_S3DataSource.html: a key name prefix",
